@@ -10,17 +10,14 @@ import { SecureRandom } from "effect/crypto"
 
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
 
-/** The schema of ids of one prefix, branded: an id of an edge is not an id of a token. */
-export const schema = <const Prefix extends string, const Brand extends string>(
-  prefix: Prefix,
-  brand: Brand
-) =>
+/** The text form of ids of one prefix. Brand it where it is used: an edge's id is not a token's. */
+export const schema = (prefix: string) =>
   // The first character holds 3 bits only: 26 × 5 = 130 bits carry 128.
   Schema.String.check(
     Schema.isPattern(new RegExp(`^${prefix}_[0-7][${alphabet}]{25}$`), {
       message: `an id that begins with ${prefix}_`
     })
-  ).pipe(Schema.brand(brand))
+  )
 
 /** Makes ids of one prefix. */
 export const make = (prefix: string): Effect.Effect<string, never, SecureRandom.SecureRandom> =>
