@@ -1,0 +1,25 @@
+import { HttpApi, OpenApi } from "effect/http-api"
+import { EdgeApi } from "../edge-api/EdgeApi.ts"
+import { AuditApi } from "./Audit.ts"
+import { AuthApi, SignInApi } from "./Auth.ts"
+import { EdgesApi } from "./Edges.ts"
+import { EdgePairingApi, PairingApi } from "./Pairing.ts"
+import { HealthApi, SystemApi } from "./System.ts"
+
+/** What the cloud answers itself. */
+export class CloudApi extends HttpApi.make("edge-relay")
+  .add(SignInApi, AuthApi, EdgePairingApi, PairingApi, EdgesApi, AuditApi, SystemApi, HealthApi)
+  .annotateMerge(
+    OpenApi.annotations({
+      title: "Edge Relay",
+      version: "1.0.0",
+      description: "Reach machines behind NAT: sign in, pair an edge, talk to it."
+    })
+  ) {}
+
+/**
+ * The whole of what browsers and scripts can call: the cloud's own, and the edge API mounted under an edge,
+ * which one forwarder passes through the tunnel. This is the value that `/openapi.json`, the typed client and
+ * the test that tries every endpoint are made of.
+ */
+export const PublicApi = CloudApi.addHttpApi(EdgeApi.prefix("/api/edges/:edgeId"))

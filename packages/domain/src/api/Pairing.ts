@@ -1,0 +1,130 @@
+import { Schema } from "effect"
+import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import * as TypeId from "../TypeId.ts"
+import { EdgeId } from "../Edges.ts"
+import { Authorization } from "./Authorization.ts"
+import { Conventions } from "./Conventions.ts"
+import { Page, pageQuery } from "./Page.ts"
+import {
+  AccessDenied,
+  AuthorizationPending,
+  ExpiredToken,
+  InvalidCode,
+  NotFound,
+  SlowDown,
+  StorageUnavailable,
+  TooManyRequests
+} from "./Problem.ts"
+import { Timestamp } from "./Timestamp.ts"
+
+const Name = Schema.String.check(Schema.isTrimmed(), Schema.isMinLength(1), Schema.isMaxLength(100))
+const Hostname = Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(253))
+/** As a person types it: case, spaces and hyphens do not matter. */
+const TypedCode = Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(64))
+const CodeId = TypeId.schema("code").pipe(Schema.brand("CodeId"))
+
+export const NewCode = Schema.Struct({
+  id: CodeId,
+  code: Schema.String,
+  expiresAt: Timestamp,
+  command: Schema.String
+}).annotate({ identifier: "NewCode" })
+
+export const OpenCode = Schema.Struct({
+  id: CodeId,
+  name: Schema.NullOr(Schema.String),
+  createdAt: Timestamp,
+  expiresAt: Timestamp
+}).annotate({ identifier: "OpenCode" })
+
+/** What an edge is given once, and keeps: the token is never shown again. */
+export const Credentials = Schema.Struct({
+  edgeId: EdgeId,
+  token: Schema.String,
+  tunnelUrl: Schema.String
+}).annotate({ identifier: "Credentials" })
+
+/** RFC 8628 §3.2; `expiresIn` and `interval` in seconds. */
+export const NewRequest = Schema.Struct({
+  deviceCode: Schema.String,
+  userCode: Schema.String,
+  verificationUri: Schema.String,
+  verificationUriComplete: Schema.String,
+  expiresIn: Schema.Int,
+  interval: Schema.Int
+}).annotate({ identifier: "NewRequest" })
+
+export const PairingRequest = Schema.Struct({
+  userCode: Schema.String,
+  hostname: Schema.String,
+  name: Schema.NullOr(Schema.String),
+  address: Schema.NullOr(Schema.String),
+  createdAt: Timestamp,
+  expiresAt: Timestamp
+}).annotate({ identifier: "PairingRequest" })
+
+/** What an edge calls before it has a token. */
+export class EdgePairingApi extends HttpApiGroup.make("edgePairing")
+  .add(
+    HttpApiEndpoint.post("exchange", "/api/pairing/exchange", {
+      payload: Schema.Struct({
+        code: TypedCode,
+        name: Schema.optionalKey(Name),
+        hostname: Schema.optionalKey(Hostname)
+      }),
+      success: Credentials.pipe(HttpApiSchema.status(201)),
+      error: [InvalidCode, TooManyRequests, StorageUnavailable]
+    }),
+    HttpApiEndpoint.post("beginRequest", "/api/pairing/requests", {
+      payload: Schema.Struct({ hostname: Hostname, name: Schema.optionalKey(Name) }),
+      success: NewRequest.pipe(HttpApiSchema.status(201)),
+      error: [TooManyRequests, StorageUnavailable]
+    }),
+    HttpApiEndpoint.post("pollRequest", "/api/pairing/requests/poll", {
+      payload: Schema.Struct({
+        deviceCode: Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(128))
+      }),
+      success: Credentials,
+      error: [AuthorizationPending, SlowDown, AccessDenied, ExpiredToken, TooManyRequests, StorageUnavailable]
+    })
+  )
+  .middleware(Conventions)
+  .annotateMerge(
+    OpenApi.annotations({ title: "Edge pairing", description: "How an edge gets its session token." })
+  ) {}
+
+/** What a signed-in person does to pair an edge. */
+export class PairingApi extends HttpApiGroup.make("pairing")
+  .add(
+    HttpApiEndpoint.post("createCode", "/api/pairing/codes", {
+      payload: Schema.Struct({ name: Schema.optionalKey(Name) }),
+      success: NewCode.pipe(HttpApiSchema.status(201)),
+      error: [TooManyRequests]
+    }),
+    HttpApiEndpoint.get("listCodes", "/api/pairing/codes", { query: pageQuery, success: Page(OpenCode) }),
+    HttpApiEndpoint.delete("cancelCode", "/api/pairing/codes/:id", {
+      params: { id: CodeId },
+      success: HttpApiSchema.NoContent,
+      error: NotFound
+    }),
+    HttpApiEndpoint.get("getRequest", "/api/pairing/requests/:userCode", {
+      params: { userCode: TypedCode },
+      success: PairingRequest,
+      error: [NotFound, TooManyRequests]
+    }),
+    HttpApiEndpoint.post("approveRequest", "/api/pairing/requests/:userCode/approve", {
+      params: { userCode: TypedCode },
+      success: HttpApiSchema.NoContent,
+      error: [NotFound, TooManyRequests]
+    }),
+    HttpApiEndpoint.post("denyRequest", "/api/pairing/requests/:userCode/deny", {
+      params: { userCode: TypedCode },
+      success: HttpApiSchema.NoContent,
+      error: [NotFound, TooManyRequests]
+    })
+  )
+  .middleware(Authorization)
+  .middleware(Conventions)
+  .annotateMerge(
+    OpenApi.annotations({ title: "Pairing", description: "Pairing codes, and requests from edges." })
+  ) {}
