@@ -1,0 +1,145 @@
+import { Schema } from "effect"
+
+/**
+ * What the two ends of a tunnel say to each other above yamux: the WebSocket's subprotocols and close codes,
+ * the control stream's messages, and the few bytes that open a data stream.
+ */
+
+export const TUNNEL_PATH = "/tunnel/connect"
+
+export type ProtocolVersion = "v1" | "v2"
+
+/** `Sec-WebSocket-Protocol`, newest first. A client that offers none is of the first generation. */
+export const subprotocols = {
+  "edge-relay.v2": "v2",
+  "edge-relay.v1": "v1"
+} as const satisfies Record<string, ProtocolVersion>
+
+export type Subprotocol = keyof typeof subprotocols
+
+export const isSubprotocol = (name: string): name is Subprotocol => Object.hasOwn(subprotocols, name)
+
+/** Why the WebSocket was closed; 4000 to 4999 are an application's own (RFC 6455 §7.4.2). */
+export const CloseCode = {
+  draining: 1001,
+  displaced: 4001,
+  revoked: 4003,
+  heartbeatTimeout: 4008,
+  protocolError: 4009,
+  overLimit: 4013
+} as const
+
+/** RFC 6455 §5.5: a close frame's payload is at most 125 bytes, two of them the code. */
+const MAX_CLOSE_REASON = 123
+
+/** Cuts a reason to what a close frame can carry, never inside a character. */
+export const closeReason = (text: string): string => {
+  const bytes = Buffer.from(text)
+  if (bytes.length <= MAX_CLOSE_REASON) return text
+  let end = MAX_CLOSE_REASON
+  while (end > 0 && ((bytes[end] ?? 0) & 0xc0) === 0x80) end--
+  return bytes.toString("utf8", 0, end)
+}
+
+// The control stream: one JSON object a line, both ways.
+
+/** Past it the line is a protocol error: nobody buffers without bound for an unauthenticated talker. */
+export const MAX_CONTROL_LINE = 64 * 1024
+
+const ShortText = Schema.String.check(Schema.isMaxLength(255))
+
+/** The first line of an agent. */
+export const Hello = Schema.Struct({
+  type: Schema.tag("hello"),
+  agent: Schema.optionalKey(ShortText),
+  hostname: Schema.optionalKey(ShortText),
+  os: Schema.optionalKey(ShortText),
+  arch: Schema.optionalKey(ShortText),
+  services: Schema.optionalKey(
+    Schema.Array(Schema.Struct({ name: ShortText })).check(Schema.isMaxLength(256))
+  )
+})
+export type Hello = typeof Hello.Type
+
+/** The cloud's answer, once the tunnel is registered. */
+export const Welcome = Schema.Struct({
+  type: Schema.tag("welcome"),
+  edgeId: Schema.String,
+  heartbeatSeconds: Schema.Finite,
+  maxStreams: Schema.Int
+})
+export type Welcome = typeof Welcome.Type
+
+/** Dial anew after the delay; leave this connection's streams to finish. */
+export const Drain = Schema.Struct({
+  type: Schema.tag("drain"),
+  reconnectAfterMillis: Schema.Finite,
+  graceSeconds: Schema.Finite
+})
+export type Drain = typeof Drain.Type
+
+// A data stream of v2 begins with a preface from the cloud and one status byte from the agent.
+
+export const DEFAULT_SERVICE = "http"
+
+/** A big-endian 16-bit length and the service's name in UTF-8. */
+export const encodePreface = (service: string): Buffer => lengthPrefixed(service)
+
+/** The name that a preface at the head of `bytes` holds and the bytes it took; undefined while incomplete. */
+export const decodePreface = (
+  bytes: Buffer
+): { readonly service: string; readonly size: number } | undefined => {
+  const text = decodeLengthPrefixed(bytes, 0)
+  return text === undefined ? undefined : { service: text.value, size: text.end }
+}
+
+/** The agent's first byte on a data stream. All but `connected` are followed by a reason and a close. */
+export const StatusByte = { connected: 0, refused: 1, unreachable: 2, noSuchService: 3, busy: 4 } as const
+
+export type Refusal = Exclude<keyof typeof StatusByte, "connected">
+
+const refusals: Readonly<Record<number, Refusal>> = {
+  [StatusByte.refused]: "refused",
+  [StatusByte.unreachable]: "unreachable",
+  [StatusByte.noSuchService]: "noSuchService",
+  [StatusByte.busy]: "busy"
+}
+
+export type StreamStatus =
+  | { readonly _tag: "connected" }
+  | { readonly _tag: "refused"; readonly refusal: Refusal; readonly reason: string }
+  | { readonly _tag: "unknown"; readonly byte: number }
+
+export const encodeConnected = (): Buffer => Buffer.from([StatusByte.connected])
+
+export const encodeRefusal = (refusal: Refusal, reason: string): Buffer =>
+  Buffer.concat([Buffer.from([StatusByte[refusal]]), lengthPrefixed(reason)])
+
+/** The status at the head of `bytes` and the bytes it took; undefined while incomplete. */
+export const decodeStatus = (
+  bytes: Buffer
+): { readonly status: StreamStatus; readonly size: number } | undefined => {
+  const byte = bytes[0]
+  if (byte === undefined) return undefined
+  if (byte === StatusByte.connected) return { status: { _tag: "connected" }, size: 1 }
+  const refusal = refusals[byte]
+  if (refusal === undefined) return { status: { _tag: "unknown", byte }, size: 1 }
+  const reason = decodeLengthPrefixed(bytes, 1)
+  return reason && { status: { _tag: "refused", refusal, reason: reason.value }, size: reason.end }
+}
+
+const MAX_PREFIXED = 0xffff
+
+const lengthPrefixed = (text: string): Buffer => {
+  const bytes = Buffer.from(text).subarray(0, MAX_PREFIXED)
+  const encoded = Buffer.allocUnsafe(2 + bytes.length)
+  encoded.writeUInt16BE(bytes.length, 0)
+  encoded.set(bytes, 2)
+  return encoded
+}
+
+const decodeLengthPrefixed = (bytes: Buffer, start: number) => {
+  if (bytes.length < start + 2) return undefined
+  const end = start + 2 + bytes.readUInt16BE(start)
+  return bytes.length < end ? undefined : { value: bytes.toString("utf8", start + 2, end), end }
+}
