@@ -1,0 +1,119 @@
+import { generateKeyPair, randomBytes } from "node:crypto"
+import type { AdapterFactory, ClientMetadata, Configuration, JWK } from "oidc-provider"
+import { promisify } from "node:util"
+import { errorPage, securityHeaders, signedOutPage, signOutPage } from "./Pages.ts"
+import { userOf } from "./Users.ts"
+
+/** For the confidential client; a secret only by its place in the protocol. */
+export const developmentSecret = "development-secret"
+
+/** A signing key that lives as long as the process. */
+const makeSigningKey = async (): Promise<JWK> => {
+  const { privateKey } = await promisify(generateKeyPair)("rsa", { modulusLength: 2048 })
+  return {
+    ...privateKey.export({ format: "jwk" }),
+    // JOSE's names; `export` gives the numbers of the key alone.
+    kty: "RSA",
+    alg: "RS256",
+    use: "sig",
+    kid: randomBytes(8).toString("hex")
+  }
+}
+
+const makeClient = (id: string, publicUrl: URL, authentication: Partial<ClientMetadata>): ClientMetadata => ({
+  ...authentication,
+  client_id: id,
+  client_name: "Edge Relay",
+  redirect_uris: [new URL("/api/auth/callback", publicUrl).href],
+  post_logout_redirect_uris: [new URL("/", publicUrl).href],
+  backchannel_logout_uri: new URL("/api/auth/backchannel-logout", publicUrl).href,
+  backchannel_logout_session_required: true,
+  response_types: ["code"],
+  grant_types: ["authorization_code", "refresh_token"]
+})
+
+/** What `oidc-provider` is told. Every page is our own and every default that it warns of is set. */
+export const makeConfiguration = async (options: {
+  readonly publicUrl: URL
+  readonly adapter: AdapterFactory
+  readonly accessTokenSeconds: number
+}): Promise<Configuration> => {
+  const headers = securityHeaders([options.publicUrl.origin])
+  return {
+    adapter: options.adapter,
+    clients: [
+      makeClient("edge-relay", options.publicUrl, { token_endpoint_auth_method: "none" }),
+      makeClient("edge-relay-confidential", options.publicUrl, {
+        token_endpoint_auth_method: "client_secret_post",
+        client_secret: developmentSecret
+      })
+    ],
+    jwks: { keys: [await makeSigningKey()] },
+    cookies: { keys: [randomBytes(32).toString("base64url")] },
+    claims: {
+      openid: ["sub"],
+      profile: ["name", "preferred_username", "tenant"],
+      email: ["email", "email_verified"]
+    },
+    findAccount: (_ctx, subject) => {
+      const user = userOf(subject)
+      if (user === undefined) return undefined
+      return {
+        accountId: subject,
+        claims: () => ({
+          sub: user.subject,
+          name: user.name,
+          preferred_username: user.subject,
+          email: user.email,
+          email_verified: true,
+          tenant: user.tenant
+        })
+      }
+    },
+    interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
+    // Both clients are ours: what they ask for is granted, and nobody is asked to consent.
+    loadExistingGrant: async ({ oidc }) => {
+      const { client, params, provider, session } = oidc
+      if (client === undefined || session?.accountId === undefined) return undefined
+      const grantId = session.grantIdFor(client.clientId)
+      const known = grantId === undefined ? undefined : await provider.Grant.find(grantId)
+      const grant = known ?? new provider.Grant({ accountId: session.accountId, clientId: client.clientId })
+      grant.addOIDCScope(String(params?.["scope"] ?? "openid"))
+      await grant.save()
+      return grant
+    },
+    issueRefreshToken: (_ctx, client) => client.grantTypeAllowed("refresh_token"),
+    clientBasedCORS: () => false,
+    ttl: {
+      AccessToken: options.accessTokenSeconds,
+      AuthorizationCode: 60,
+      IdToken: 3600,
+      Interaction: 3600,
+      RefreshToken: 14 * 86_400,
+      Session: 14 * 86_400,
+      Grant: 14 * 86_400
+    },
+    renderError: (ctx, out) => {
+      ctx.set(headers)
+      ctx.body = errorPage(out.error, out.error_description)
+    },
+    features: {
+      devInteractions: { enabled: false },
+      backchannelLogout: { enabled: true },
+      revocation: { enabled: true },
+      rpInitiatedLogout: {
+        enabled: true,
+        logoutSource: (ctx, form) => {
+          ctx.set(headers)
+          ctx.body = signOutPage(form)
+        },
+        postLogoutSuccessSource: (ctx) => {
+          ctx.set(headers)
+          ctx.body = signedOutPage()
+        }
+      }
+    },
+    // Its own dispatcher refuses loopback (SSRF), where the back channel of a development server is.
+    fetch: (url, init) => fetch(url, { ...init, dispatcher: undefined } as RequestInit)
+  }
+}
