@@ -1,0 +1,174 @@
+import { HeaderKinds, hopByHop, namedByConnection } from "./HeaderKinds.ts"
+
+/**
+ * What the gateway takes from a browser's headers, and what of them it sends on: order, doubles and spelling are
+ * kept; whatever is between us and the browser, or could be forged, is not.
+ */
+export interface RequestHead {
+  readonly cookie: string | undefined
+  readonly origin: string | undefined
+  readonly secFetchSite: string | undefined
+  readonly requestId: string | undefined
+  /** The protocols of `Upgrade`, as they came. */
+  readonly upgrade: string | undefined
+  readonly expectsContinue: boolean
+  readonly body: "none" | "length" | "chunked"
+  /** The header lines to send on, each with its CRLF, `Content-Length` among them. */
+  readonly lines: string
+}
+
+/** Why a request is refused: two parsers could read it differently (RFC 9112 §6.3, §11.2). */
+export interface Malformed {
+  readonly malformed: string
+}
+
+/** Node's parser has refused most of what is malformed before: these are the shapes that it lets through. */
+export const read = (
+  rawHeaders: ReadonlyArray<string>,
+  httpVersion: string,
+  sessionCookie: string
+): RequestHead | Malformed => {
+  let cookie: string | undefined
+  let origin: string | undefined
+  let secFetchSite: string | undefined
+  let requestId: string | undefined
+  let upgrade: string | undefined
+  let connection: string | undefined
+  let expectsContinue = false
+  let body: RequestHead["body"] = "none"
+  let hosts = 0
+  let lines = ""
+
+  for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index] ?? ""
+    const value = rawHeaders[index + 1] ?? ""
+    switch (kinds.of(name)) {
+      case "forward":
+        lines += `${name}: ${value}\r\n`
+        break
+      case "cookie":
+        cookie = cookie === undefined ? value : `${cookie}; ${value}`
+        break
+      case "origin":
+        // Two of them are compared as one that is not ours.
+        origin = origin === undefined ? value : `${origin}, ${value}`
+        lines += `${name}: ${value}\r\n`
+        break
+      case "sec-fetch-site":
+        secFetchSite = secFetchSite === undefined ? value : `${secFetchSite}, ${value}`
+        lines += `${name}: ${value}\r\n`
+        break
+      case "content-length":
+        if (body !== "none") return { malformed: "the length of the body is said twice" }
+        body = "length"
+        lines += `${name}: ${value}\r\n`
+        break
+      case "transfer-encoding":
+        if (body !== "none") return { malformed: "the length of the body is said twice" }
+        if (value.toLowerCase() !== "chunked") return { malformed: "the transfer coding is not chunked" }
+        if (httpVersion !== "1.1") return { malformed: "a transfer coding in HTTP/1.0" }
+        body = "chunked"
+        break
+      case "connection":
+        connection = connection === undefined ? value : `${connection}, ${value}`
+        break
+      case "upgrade":
+        upgrade = upgrade === undefined ? value : `${upgrade}, ${value}`
+        break
+      case "x-request-id":
+        // Two of them are none.
+        requestId = requestId === undefined ? value : ""
+        break
+      case "expect":
+        expectsContinue = value.toLowerCase() === "100-continue"
+        if (!expectsContinue) return { malformed: "an expectation that is not 100-continue" }
+        break
+      case "host":
+        if (++hosts > 1) return { malformed: "two hosts" }
+        break
+      case "drop":
+        break
+    }
+  }
+  const named = connection === undefined ? undefined : namedByConnection(connection)
+  if (named !== undefined) lines = without(lines, named)
+  const cookies = cookie === undefined ? "" : otherCookies(cookie, sessionCookie)
+  if (cookies !== "" && named?.has("cookie") !== true) lines += `Cookie: ${cookies}\r\n`
+  return { cookie, origin, secFetchSite, requestId, upgrade, expectsContinue, body, lines }
+}
+
+type Kind =
+  | "forward"
+  | "drop"
+  | "cookie"
+  | "origin"
+  | "sec-fetch-site"
+  | "content-length"
+  | "transfer-encoding"
+  | "connection"
+  | "upgrade"
+  | "x-request-id"
+  | "expect"
+  | "host"
+
+const noted: ReadonlyMap<string, Kind> = new Map(
+  (
+    [
+      "cookie",
+      "origin",
+      "sec-fetch-site",
+      "content-length",
+      "transfer-encoding",
+      "connection",
+      "upgrade",
+      "x-request-id",
+      "expect",
+      "host"
+    ] as const
+  ).map((name) => [name, name])
+)
+
+/** What says who is asking, and from where: ours to say. `Proxy` becomes a variable of CGI programs (httpoxy). */
+const forged: ReadonlySet<string> = new Set([
+  "authorization",
+  "cookie2",
+  "forwarded",
+  "http2-settings",
+  "proxy",
+  "via",
+  "x-edge-user",
+  "x-real-ip",
+  "x-request-id"
+])
+
+const kinds = new HeaderKinds<Kind>((name) => {
+  const kind = noted.get(name)
+  if (kind !== undefined) return kind
+  // CGI and WSGI programs cannot tell `X_Edge_User` from `X-Edge-User`.
+  const canonical = name.replaceAll("_", "-")
+  const isForged = forged.has(canonical) || canonical.startsWith("x-forwarded-") || noted.has(canonical)
+  return isForged || hopByHop.has(canonical) ? "drop" : "forward"
+})
+
+/** The rare case that `Connection` names headers: they are for us alone. Never the body's length, which we keep. */
+const without = (lines: string, names: ReadonlySet<string>): string =>
+  lines
+    .split("\r\n")
+    .filter((line) => {
+      const name = line.slice(0, line.indexOf(":")).toLowerCase()
+      return name === "content-length" || !names.has(name)
+    })
+    .join("\r\n")
+
+/** A `Cookie` header's cookies but for the session's, whichever way it is spelt by whom. */
+const otherCookies = (header: string, sessionCookie: string): string => {
+  if (header.startsWith(sessionCookie) && !header.includes(";")) return ""
+  return header
+    .split(";")
+    .map((pair) => pair.trim())
+    .filter((pair) => {
+      const name = pair.split("=", 1)[0]?.trim() ?? ""
+      return pair !== "" && name !== sessionCookie
+    })
+    .join("; ")
+}

@@ -1,0 +1,187 @@
+import { HeaderKinds, hopByHop, namedByConnection } from "./HeaderKinds.ts"
+
+/**
+ * The head of what an edge answers, read strictly: an edge is a stranger, and whatever two parsers could read
+ * differently is refused (RFC 9112 §2.2, §5, §6.3).
+ */
+export interface ResponseHead {
+  readonly status: number
+  readonly message: string
+  /** What goes to the browser, name and value in turns, in their order and spelling. */
+  readonly headers: Array<string>
+  readonly body: BodyLength
+  /** Whether the connection can be asked again once the body has ended. */
+  readonly keepAlive: boolean
+  /** What the edge's server says of how long it keeps an idle connection. */
+  readonly idleSeconds: number | undefined
+  readonly upgrade: string | undefined
+}
+
+/** How the end of a body is known: bytes, chunks, or the connection's end. */
+export type BodyLength = number | "chunked" | "close"
+
+export class MalformedResponse extends Error {}
+
+/** What is not in any line, CR and LF without the other, and lines that go on in the next (obs-fold). */
+// oxlint-disable-next-line no-control-regex
+const forbidden = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r[^\n]|[^\r]\n|\n[\t ]/
+
+const token = /^[!#$%&'*+\-.^_`|~\dA-Za-z]+$/
+
+/** `text` is the head in Latin-1, from the status line to the last header's CRLF. */
+export const parse = (text: string, method: string): ResponseHead => {
+  const first = text.indexOf("\r\n")
+  if (forbidden.test(text)) throw new MalformedResponse("a control character in a head")
+  const status = statusOf(text, first)
+  const http10 = text.charCodeAt(7) === 0x30
+
+  const headers: Array<string> = []
+  let length: number | undefined
+  let chunked = false
+  let connection: string | undefined
+  let keepAliveHeader: string | undefined
+  let upgrade: string | undefined
+
+  for (let start = first + 2; start < text.length;) {
+    const end = text.indexOf("\r\n", start)
+    const colon = text.indexOf(":", start)
+    if (colon === -1 || colon > end) throw new MalformedResponse("a header without a colon")
+    const name = text.slice(start, colon)
+    const value = trimmed(text, colon + 1, end)
+    start = end + 2
+    switch (kinds.of(name)) {
+      case "forward":
+        headers.push(name, value)
+        break
+      case "content-length":
+        if (length !== undefined) throw new MalformedResponse("two Content-Length")
+        length = lengthOf(value)
+        // RFC 9110 §8.6: a length may stand in a head without a body, but not in these.
+        if (status !== 204 && status >= 200) headers.push(name, value)
+        break
+      case "transfer-encoding":
+        if (chunked || value.toLowerCase() !== "chunked") {
+          throw new MalformedResponse("a transfer coding that is not chunked")
+        }
+        chunked = true
+        break
+      case "connection":
+        connection = connection === undefined ? value : `${connection}, ${value}`
+        break
+      case "keep-alive":
+        keepAliveHeader = value
+        break
+      case "upgrade":
+        upgrade = value
+        break
+      case "malformed":
+        throw new MalformedResponse("a header name that is not a token")
+      case "drop":
+        break
+    }
+  }
+  if (chunked && length !== undefined) throw new MalformedResponse("Content-Length and Transfer-Encoding")
+  if (chunked && http10) throw new MalformedResponse("a transfer coding in HTTP/1.0")
+
+  const named = connection === undefined ? undefined : namedByConnection(connection)
+  const close = connection === "close" || named?.has("close") === true
+  const keepAlive = !close && (!http10 || connection === "keep-alive" || named?.has("keep-alive") === true)
+  if (named !== undefined) removeNamed(headers, named)
+  const idleSeconds =
+    keepAliveHeader === undefined ? undefined : Number(/timeout=(\d{1,6})/.exec(keepAliveHeader)?.[1])
+  const bodiless = method === "HEAD" || status === 304 || status === 204 || status < 200
+  const body = bodiless ? 0 : chunked ? "chunked" : (length ?? "close")
+  return {
+    status,
+    message: messageOf(text, first),
+    headers,
+    body,
+    keepAlive: keepAlive && body !== "close",
+    idleSeconds,
+    upgrade
+  }
+}
+
+const statusLine = /^HTTP\/1\.[01] [1-9]\d\d(?: |$)/
+
+const statusOf = (text: string, end: number): number => {
+  // A short slice: the reason may be long, and is not looked at.
+  if (!statusLine.test(text.slice(0, Math.min(end, 13)))) throw new MalformedResponse("not a status line")
+  return Number(text.slice(9, 12))
+}
+
+/** A reason is for people; a long one is cut. */
+const messageOf = (text: string, end: number): string => text.slice(13, Math.min(end, 13 + 512))
+
+/** Without the optional white space on both sides (RFC 9110 §5.5). */
+const trimmed = (text: string, from: number, to: number): string => {
+  let start = from
+  let end = to
+  while (start < end && isBlank(text.charCodeAt(start))) start++
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end--
+  return text.slice(start, end)
+}
+
+const isBlank = (code: number): boolean => code === 0x20 || code === 0x09
+
+const lengthOf = (value: string): number => {
+  const length = /^\d{1,16}$/.test(value) ? Number(value) : Number.NaN
+  if (!Number.isSafeInteger(length)) throw new MalformedResponse("a Content-Length that is not a number")
+  return length
+}
+
+const removeNamed = (headers: Array<string>, named: ReadonlySet<string>): void => {
+  const kept: Array<string> = []
+  for (let index = 0; index + 1 < headers.length; index += 2) {
+    const name = headers[index] ?? ""
+    if (!named.has(name.toLowerCase())) kept.push(name, headers[index + 1] ?? "")
+  }
+  headers.splice(0, headers.length, ...kept)
+}
+
+type Kind =
+  | "forward"
+  | "drop"
+  | "malformed"
+  | "content-length"
+  | "transfer-encoding"
+  | "connection"
+  | "keep-alive"
+  | "upgrade"
+
+const noted: ReadonlyMap<string, Kind> = new Map(
+  (["content-length", "transfer-encoding", "connection", "keep-alive", "upgrade"] as const).map((name) => [
+    name,
+    name
+  ])
+)
+
+/**
+ * Headers by which an answer speaks for its whole origin, or to other origins: the origin is ours, not the
+ * edge's. The last two are ours to say.
+ */
+const ours: ReadonlySet<string> = new Set([
+  "set-cookie",
+  "set-cookie2",
+  "clear-site-data",
+  "strict-transport-security",
+  "public-key-pins",
+  "public-key-pins-report-only",
+  "expect-ct",
+  "alt-svc",
+  "nel",
+  "report-to",
+  "accept-ch",
+  "critical-ch",
+  "origin-agent-cluster",
+  "service-worker-allowed",
+  "x-content-type-options",
+  "x-request-id"
+])
+
+const kinds = new HeaderKinds<Kind>((name) => {
+  if (!token.test(name)) return "malformed"
+  const kind = noted.get(name)
+  if (kind !== undefined) return kind
+  return ours.has(name) || hopByHop.has(name) || name.startsWith("access-control-") ? "drop" : "forward"
+})
