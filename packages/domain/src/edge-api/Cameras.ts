@@ -6,9 +6,11 @@ import { Conflict, NotFound } from "./EdgeProblem.ts"
 import { EdgeTime } from "./EdgeTime.ts"
 
 /** Chosen by the edge, of the same characters as a device's. */
-export const CameraId = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/)).pipe(
-  Schema.brand("CameraId")
-)
+export const CameraId = Schema.String.check(
+  Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
+    expected: "1 to 64 letters, digits, dots, hyphens and underscores"
+  })
+).pipe(Schema.brand("CameraId"))
 export type CameraId = typeof CameraId.Type
 
 export const Camera = Schema.Struct({

@@ -9,12 +9,18 @@ import { EdgeTime } from "./EdgeTime.ts"
 import { ModelId } from "./Models.ts"
 
 /** Given by the edge. */
-export const ClusterId = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/)).pipe(
-  Schema.brand("ClusterId")
-)
+export const ClusterId = Schema.String.check(
+  Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
+    expected: "1 to 64 letters, digits, dots, hyphens and underscores"
+  })
+).pipe(Schema.brand("ClusterId"))
 export type ClusterId = typeof ClusterId.Type
 
-export const ClusterName = Schema.String.check(Schema.isPattern(/^[^\p{Cc}]{1,100}$/u))
+export const ClusterName = Schema.String.check(
+  Schema.isPattern(/^[^\p{Cc}]{1,100}$/u, {
+    expected: "1 to 100 characters, none of them a control character"
+  })
+)
 
 /** 1–16 devices, none twice. */
 export const ClusterDevices = Schema.Array(DeviceId).check(Schema.isBetweenLength(1, 16), Schema.isUnique())

@@ -6,9 +6,11 @@ import { Conflict, NotFound } from "./EdgeProblem.ts"
 import { EdgeTime } from "./EdgeTime.ts"
 
 /** Chosen by the edge; 1–64 of letters, digits, dot, hyphen and underscore, so that it needs no escaping. */
-export const DeviceId = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/)).pipe(
-  Schema.brand("DeviceId")
-)
+export const DeviceId = Schema.String.check(
+  Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
+    expected: "1 to 64 letters, digits, dots, hyphens and underscores"
+  })
+).pipe(Schema.brand("DeviceId"))
 export type DeviceId = typeof DeviceId.Type
 
 export const DeviceState = Schema.Literals(["disconnected", "connected", "flashing", "inferring"])

@@ -73,7 +73,7 @@ export class InferenceApi extends HttpApiGroup.make("inference")
     HttpApiEndpoint.post("start", "/devices/:deviceId/inference/start", {
       params,
       /** An empty body asks for the edge's own choice of camera. */
-      payload: Schema.NullOr(Schema.Struct({ cameraId: Schema.optionalKey(CameraId) })),
+      payload: [Schema.Struct({ cameraId: Schema.optionalKey(CameraId) }), Schema.Null],
       success: InferenceStatus,
       error: [NotFound, Conflict]
     }).annotate(

@@ -30,9 +30,11 @@ export const MediaType = Schema.Literals(mediaTypes)
 export type MediaType = typeof MediaType.Type
 
 /** Given by the edge. */
-export const MediaId = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/)).pipe(
-  Schema.brand("MediaId")
-)
+export const MediaId = Schema.String.check(
+  Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
+    expected: "1 to 64 letters, digits, dots, hyphens and underscores"
+  })
+).pipe(Schema.brand("MediaId"))
 export type MediaId = typeof MediaId.Type
 
 export const MediaKind = Schema.Literals(["image", "video"])
@@ -50,7 +52,11 @@ export const Media = Schema.Struct({
 export interface Media extends Schema.Schema.Type<typeof Media> {}
 
 /** A name for people: 1–200 characters, none of them a control character. */
-export const FileName = Schema.String.check(Schema.isPattern(/^[^\p{Cc}]{1,200}$/u))
+export const FileName = Schema.String.check(
+  Schema.isPattern(/^[^\p{Cc}]{1,200}$/u, {
+    expected: "1 to 200 characters, none of them a control character"
+  })
+)
 
 const params = { mediaId: MediaId }
 

@@ -17,9 +17,11 @@ import { FileName } from "./Media.ts"
 export const maxModelBytes = 2 * 1024 * 1024 * 1024
 
 /** Chosen by who uploads it; 1–64 of letters, digits, dot, hyphen and underscore. */
-export const ModelId = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/)).pipe(
-  Schema.brand("ModelId")
-)
+export const ModelId = Schema.String.check(
+  Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
+    expected: "1 to 64 letters, digits, dots, hyphens and underscores"
+  })
+).pipe(Schema.brand("ModelId"))
 export type ModelId = typeof ModelId.Type
 
 export const Model = Schema.Struct({
