@@ -1,85 +1,61 @@
-import type { Duplex } from "node:stream"
-import { Context, Effect, Schema } from "effect"
-import type { ProtocolVersion } from "./TunnelProtocol.ts"
+import { Context, Effect, Layer, type Redacted } from "effect"
+import type { EdgeId } from "@edge-relay/domain/Edges"
+import { DialError, EdgeOffline, type EdgeStream, ProxyUnavailable } from "./DialError.ts"
+import { openRemote } from "./RemoteStream.ts"
+import { SessionDirectory } from "./SessionDirectory.ts"
 
 /**
  * Opens a byte stream to a service of an edge, wherever in the cluster its tunnel is. What comes back carries
  * plain bytes: what opens a stream (preface, status byte) has been said and answered before.
  */
 
-export class EdgeOffline extends Schema.TaggedError<EdgeOffline>()("EdgeOffline", { edgeId: Schema.String }) {
-  override get message(): string {
-    return `edge ${this.edgeId} has no tunnel`
-  }
-}
-
-/** Its tunnel, or the edge itself, has as many streams open as it will. */
-export class EdgeBusy extends Schema.TaggedError<EdgeBusy>()("EdgeBusy", {
-  edgeId: Schema.String,
-  detail: Schema.String
-}) {
-  override get message(): string {
-    return `edge ${this.edgeId} is busy: ${this.detail}`
-  }
-}
-
-/** The agent answered, and its local service did not take the connection. */
-export class EdgeRefused extends Schema.TaggedError<EdgeRefused>()("EdgeRefused", {
-  edgeId: Schema.String,
-  service: Schema.String,
-  refusal: Schema.Literals(["refused", "unreachable", "noSuchService"]),
-  detail: Schema.String
-}) {
-  override get message(): string {
-    return `edge ${this.edgeId} did not connect to service ${this.service}: ${this.detail}`
-  }
-}
-
-/** The tunnel broke, or the agent broke the stream off, before the local service was connected. */
-export class EdgeReset extends Schema.TaggedError<EdgeReset>()("EdgeReset", { edgeId: Schema.String }) {
-  override get message(): string {
-    return `edge ${this.edgeId} broke the stream off`
-  }
-}
-
-/** The agent did not say in time whether its local service is connected. */
-export class EdgeTimeout extends Schema.TaggedError<EdgeTimeout>()("EdgeTimeout", {
-  edgeId: Schema.String,
-  service: Schema.String
-}) {
-  override get message(): string {
-    return `edge ${this.edgeId} did not answer in time for service ${this.service}`
-  }
-}
-
-/** The proxy that holds the tunnel could not be asked, or answered what it should not. */
-export class ProxyUnavailable extends Schema.TaggedError<ProxyUnavailable>()("ProxyUnavailable", {
-  proxyUrl: Schema.String,
-  cause: Schema.Defect()
-}) {
-  override get message(): string {
-    return `proxy ${this.proxyUrl} unavailable`
-  }
-}
-
-export class DialError extends Schema.TaggedError<DialError>()("DialError", {
-  reason: Schema.Union([EdgeOffline, EdgeBusy, EdgeRefused, EdgeReset, EdgeTimeout, ProxyUnavailable])
-}) {
-  override get message(): string {
-    return this.reason.message
-  }
-}
-
-export interface EdgeStream {
-  /** Half-close is kept. `destroy` before both directions ended resets the edge's local connection. */
-  readonly stream: Duplex
-  /** With `v1` the stream is good for one HTTP exchange, to be asked with `Connection: close`. */
-  readonly protocol: ProtocolVersion
-}
-
 export class TunnelDialer extends Context.Service<
   TunnelDialer,
   {
-    readonly open: (edgeId: string, service: string) => Effect.Effect<EdgeStream, DialError>
+    readonly open: (edgeId: EdgeId, service: string) => Effect.Effect<EdgeStream, DialError>
   }
->()("@edge-relay/tunnel/TunnelDialer") {}
+>()("@edge-relay/tunnel/TunnelDialer") {
+  /** Asks the proxy that holds the edge. Tunnels of this process are dialled by `TunnelServer.layerDialer`. */
+  static readonly layerRemote = (options: {
+    readonly internalKey: Redacted.Redacted<string>
+    readonly timeoutMillis?: number
+  }): Layer.Layer<TunnelDialer, never, SessionDirectory> => Layer.effect(TunnelDialer, makeRemote(options))
+}
+
+/** A proxy waits up to 15 seconds for the edge to connect its local service. */
+const TIMEOUT_MILLIS = 20_000
+
+const makeRemote = Effect.fnUntraced(function* ({
+  internalKey,
+  timeoutMillis = TIMEOUT_MILLIS
+}: {
+  readonly internalKey: Redacted.Redacted<string>
+  readonly timeoutMillis?: number
+}) {
+  const directory = yield* SessionDirectory
+
+  const locate = (edgeId: EdgeId) =>
+    directory.locate(edgeId).pipe(
+      Effect.mapError((cause) => new ProxyUnavailable({ proxyUrl: "unknown", cause })),
+      Effect.flatMap((found) =>
+        Effect.fromOption(found).pipe(Effect.mapError(() => new EdgeOffline({ edgeId })))
+      ),
+      Effect.mapError((reason) => new DialError({ reason }))
+    )
+
+  return TunnelDialer.of({
+    open: Effect.fn("TunnelDialer.open")(function* (edgeId, service) {
+      const proxyUrl = yield* locate(edgeId)
+      const open = (proxyUrl: string) => openRemote(edgeId, service, { proxyUrl, internalKey, timeoutMillis })
+      return yield* open(proxyUrl).pipe(
+        Effect.catchIf(mayHaveMoved, (error) =>
+          Effect.flatMap(locate(edgeId), (now) => (now === proxyUrl ? Effect.fail(error) : open(now)))
+        )
+      )
+    })
+  })
+})
+
+/** The edge may have gone to another proxy while it was asked for; nothing of the stream's own was sent yet. */
+const mayHaveMoved = ({ reason }: DialError): boolean =>
+  reason._tag === "EdgeOffline" || reason._tag === "EdgeReset" || reason._tag === "ProxyUnavailable"

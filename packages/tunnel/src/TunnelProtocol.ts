@@ -105,27 +105,24 @@ const refusals: Readonly<Record<number, Refusal>> = {
   [StatusByte.busy]: "busy"
 }
 
-export type StreamStatus =
-  | { readonly _tag: "connected" }
-  | { readonly _tag: "refused"; readonly refusal: Refusal; readonly reason: string }
-  | { readonly _tag: "unknown"; readonly byte: number }
+export interface DecodedRefusal {
+  readonly refusal: Refusal | "unknown"
+  readonly reason: string
+}
 
 export const encodeConnected = (): Buffer => Buffer.from([StatusByte.connected])
 
 export const encodeRefusal = (refusal: Refusal, reason: string): Buffer =>
   Buffer.concat([Buffer.from([StatusByte[refusal]]), lengthPrefixed(reason)])
 
-/** The status at the head of `bytes` and the bytes it took; undefined while incomplete. */
-export const decodeStatus = (
-  bytes: Buffer
-): { readonly status: StreamStatus; readonly size: number } | undefined => {
+/** What an answer that does not begin with `connected` says; undefined while incomplete. */
+export const decodeRefusal = (bytes: Buffer): DecodedRefusal | undefined => {
   const byte = bytes[0]
   if (byte === undefined) return undefined
-  if (byte === StatusByte.connected) return { status: { _tag: "connected" }, size: 1 }
   const refusal = refusals[byte]
-  if (refusal === undefined) return { status: { _tag: "unknown", byte }, size: 1 }
+  if (refusal === undefined) return { refusal: "unknown", reason: `status byte ${byte}` }
   const reason = decodeLengthPrefixed(bytes, 1)
-  return reason && { status: { _tag: "refused", refusal, reason: reason.value }, size: reason.end }
+  return reason && { refusal, reason: reason.value }
 }
 
 const MAX_PREFIXED = 0xffff

@@ -1,0 +1,251 @@
+import type { Duplex } from "node:stream"
+import { DateTime, Effect, Option, Schema } from "effect"
+import type { CloseReason, SessionSummary, TunnelHandle } from "@edge-relay/domain/SessionStore"
+import type { AuthenticatedToken } from "@edge-relay/domain/SessionTokens"
+import { ControlChannel } from "./ControlChannel.ts"
+import { requestService } from "./ServiceRequest.ts"
+import { DialError, EdgeBusy, EdgeOffline, EdgeRefused, type EdgeStream } from "./DialError.ts"
+import {
+  CloseCode,
+  closeReason,
+  DEFAULT_SERVICE,
+  type Drain,
+  Hello,
+  type ProtocolVersion,
+  type Welcome
+} from "./TunnelProtocol.ts"
+import type { Session } from "./yamux/Session.ts"
+import type { Stream } from "./yamux/Stream.ts"
+
+/**
+ * The cloud's end of one edge's tunnel, from the moment its WebSocket is open to its close. It is plain code
+ * with no fiber of its own, since there are ten thousand of it; what it has to tell it tells its owner.
+ */
+
+export interface EdgeTunnelOptions {
+  readonly token: AuthenticatedToken
+  readonly protocol: ProtocolVersion
+  readonly remoteAddress: string | null
+  readonly proxyId: string
+  readonly maxStreams: number
+  readonly helloTimeoutMillis: number
+  readonly statusTimeoutMillis: number
+  readonly heartbeatMillis: number
+  /** Milliseconds since 1970. */
+  readonly now: () => number
+  /** 0 to 1, evenly. */
+  readonly random: () => number
+  /** Once: the agent has said who it is, or is of the generation that does not. */
+  readonly onReady: () => void
+  /** After each answered ping. */
+  readonly onBeat: (roundTripMillis: number) => void
+  /** Once, however it ended. */
+  readonly onClosed: () => void
+}
+
+export class EdgeTunnel implements TunnelHandle {
+  readonly summary: SessionSummary
+  readonly recordHeartbeat: Effect.Effect<void>
+  readonly #session: Session
+  readonly #options: EdgeTunnelOptions
+  readonly #connectedAt: DateTime.Utc
+  #control: ControlChannel | undefined
+  #hello: Hello | undefined
+  #helloTimer: NodeJS.Timeout | undefined
+  #heartbeatTimer: NodeJS.Timeout | undefined
+  #lastHeartbeatAt: number
+  #roundTripMillis: number | null = null
+  #streams = 0
+
+  constructor(session: Session, options: EdgeTunnelOptions) {
+    this.#session = session
+    this.#options = options
+    this.#lastHeartbeatAt = options.now()
+    this.#connectedAt = DateTime.makeUnsafe(this.#lastHeartbeatAt)
+    this.summary = this.#liveSummary()
+    this.recordHeartbeat = Effect.sync(() => {
+      this.#lastHeartbeatAt = options.now()
+    })
+    session.onClose = () => this.#closed()
+    session.onStream = (stream) => this.#accept(stream)
+    if (options.protocol === "v2") {
+      this.#helloTimer = setTimeout(
+        () => this.#protocolError(`no hello within ${options.helloTimeoutMillis} ms`),
+        options.helloTimeoutMillis
+      )
+    } else {
+      // In a turn of its own, as with v2: whoever made this has the handle by then.
+      queueMicrotask(() => this.#ready())
+    }
+  }
+
+  get isClosed(): boolean {
+    return this.#session.closed
+  }
+
+  get token(): AuthenticatedToken {
+    return this.#options.token
+  }
+
+  /** Tells the agent that it is registered. Only v2 has a way to. */
+  welcome(message: Omit<Welcome, "type">): void {
+    this.#control?.send({ type: "welcome", ...message })
+  }
+
+  /** Asks the agent to connect anew; streams go on until {@link close}. */
+  drain(message: Omit<Drain, "type">): void {
+    if (this.#options.protocol === "v2") this.#control?.send({ type: "drain", ...message })
+    else this.#session.goAway()
+  }
+
+  /** Opens a stream and, in v2, waits until the edge's local service is connected. */
+  open(service: string): Effect.Effect<EdgeStream, DialError> {
+    const { protocol } = this.#options
+    const { edgeId } = this.#options.token
+    return Effect.suspend((): Effect.Effect<EdgeStream, DialError> => {
+      if (protocol === "v1" && service !== DEFAULT_SERVICE) {
+        const detail = "a first-generation agent has its http service only"
+        return dialError(new EdgeRefused({ edgeId, service, refusal: "noSuchService", detail }))
+      }
+      let stream: Stream
+      try {
+        stream = this.#session.open()
+      } catch (error) {
+        return dialError(this.#openError(error))
+      }
+      this.#streams++
+      stream.once("close", () => this.#streams--)
+      if (protocol === "v1") return Effect.succeed({ stream, protocol })
+      return requestService(stream, {
+        edgeId,
+        service,
+        timeoutMillis: this.#options.statusTimeoutMillis
+      }).pipe(Effect.map((ready: Duplex) => ({ stream: ready, protocol })))
+    })
+  }
+
+  close(reason: CloseReason): Effect.Effect<void> {
+    return Effect.sync(() => this.#session.destroy(undefined, ...closings[reason]))
+  }
+
+  #accept(stream: Stream): void {
+    // Data streams are the cloud's to open; the agent opens one stream, for control, and only in v2.
+    if (this.#options.protocol === "v1" || this.#control !== undefined) {
+      stream.destroy()
+      return
+    }
+    this.#control = new ControlChannel(stream, {
+      onMessage: (message) => this.#onControl(message),
+      onEnd: (error) => this.#protocolError(error?.message ?? "control stream closed")
+    })
+  }
+
+  #onControl(message: { readonly [key: string]: unknown }): void {
+    if (message["type"] !== "hello" || this.#hello !== undefined) return
+    const hello = decodeHello(message)
+    if (Option.isNone(hello)) return this.#protocolError("malformed hello")
+    this.#hello = hello.value
+    this.#ready()
+  }
+
+  #ready(): void {
+    clearTimeout(this.#helloTimer)
+    if (this.#session.closed) return
+    this.#scheduleHeartbeat()
+    this.#options.onReady()
+  }
+
+  #scheduleHeartbeat(): void {
+    // ± 10 %, so that a fleet that came back together does not beat in step.
+    const delay = this.#options.heartbeatMillis * (0.9 + 0.2 * this.#options.random())
+    this.#heartbeatTimer = setTimeout(() => this.#beat(), delay).unref()
+  }
+
+  #beat(): void {
+    this.#session.ping().then(
+      (millis) => {
+        this.#roundTripMillis = millis
+        this.#options.onBeat(millis)
+      },
+      // Silence is judged by when anything last arrived, not by one ping: a busy tunnel may answer late.
+      () => undefined
+    )
+    this.#scheduleHeartbeat()
+  }
+
+  #protocolError(detail: string): void {
+    if (this.#session.closed) return
+    this.#session.destroy(
+      new Error(detail),
+      CloseCode.protocolError,
+      closeReason(`protocol error: ${detail}`)
+    )
+  }
+
+  #openError(error: unknown): EdgeOffline | EdgeBusy {
+    const { maxStreams } = this.#options
+    const { edgeId } = this.#options.token
+    const code = error instanceof Error && "code" in error ? error.code : undefined
+    if (code === "too_many_streams") return new EdgeBusy({ edgeId, detail: `${maxStreams} streams are open` })
+    if (code === "streams_exhausted") {
+      // Two thousand million streams: the agent comes back with fresh ids.
+      this.#session.destroy(undefined, CloseCode.overLimit, "over limit: stream ids")
+    }
+    return new EdgeOffline({ edgeId })
+  }
+
+  #closed(): void {
+    clearTimeout(this.#helloTimer)
+    clearTimeout(this.#heartbeatTimer)
+    this.#options.onClosed()
+  }
+
+  #liveSummary(): SessionSummary {
+    const tunnel = this
+    const { token, protocol, remoteAddress, proxyId } = this.#options
+    return {
+      ...token,
+      protocol,
+      remoteAddress,
+      proxyId,
+      connectedAt: this.#connectedAt,
+      get lastHeartbeatAt() {
+        return DateTime.makeUnsafe(Math.max(tunnel.#lastHeartbeatAt, tunnel.#session.lastReceivedAt))
+      },
+      get agent() {
+        return tunnel.#hello?.agent ?? null
+      },
+      get hostname() {
+        return tunnel.#hello?.hostname ?? null
+      },
+      get services() {
+        return tunnel.#hello?.services?.map(({ name }) => name) ?? [DEFAULT_SERVICE]
+      },
+      get roundTripMillis() {
+        return tunnel.#roundTripMillis
+      },
+      get streams() {
+        return tunnel.#streams
+      },
+      get bytesIn() {
+        return tunnel.#session.stats.bytesIn
+      },
+      get bytesOut() {
+        return tunnel.#session.stats.bytesOut
+      }
+    }
+  }
+}
+
+const decodeHello = Schema.decodeUnknownOption(Hello)
+
+const dialError = (reason: DialError["reason"]) => Effect.fail(new DialError({ reason }))
+
+const closings: Record<CloseReason, readonly [code: number, reason: string]> = {
+  displaced: [CloseCode.displaced, "displaced"],
+  revoked: [CloseCode.revoked, "revoked"],
+  // The agent comes back at once, as it does when a proxy drains.
+  disconnected: [CloseCode.draining, "disconnected"],
+  heartbeat_timeout: [CloseCode.heartbeatTimeout, "heartbeat timeout"],
+  draining: [CloseCode.draining, "draining"]
+}

@@ -1,0 +1,312 @@
+import {
+  Clock,
+  Deferred,
+  Duration,
+  Effect,
+  Metric,
+  Option,
+  PubSub,
+  Random,
+  Schedule,
+  type Scope,
+  Stream
+} from "effect"
+import type { TenantId } from "@edge-relay/domain/CurrentUser"
+import type { EdgeId } from "@edge-relay/domain/Edges"
+import { type CloseReason, SessionStore, type SessionSummary } from "@edge-relay/domain/SessionStore"
+import { type AuthenticatedToken, SessionTokens, type TokenId } from "@edge-relay/domain/SessionTokens"
+import { Contention, type ContentionOptions } from "./Contention.ts"
+import { EdgeTunnel } from "./EdgeTunnel.ts"
+import { type Claim, SessionDirectory } from "./SessionDirectory.ts"
+import { DialError, EdgeOffline, type EdgeStream } from "./DialError.ts"
+import * as TunnelMetrics from "./TunnelMetrics.ts"
+
+/**
+ * The open tunnels of this proxy: those that have yet to say hello, those in the session store, and those that
+ * have left it to drain. A tunnel is in the store, and claimed for this proxy, from its hello to its close.
+ */
+
+export type TunnelEvent =
+  /** The state that the events after it change. Always the first. */
+  | {
+      readonly type: "snapshot"
+      readonly sessions: ReadonlyArray<SessionSummary>
+      readonly contended: ReadonlyArray<EdgeId>
+      readonly draining: boolean
+    }
+  | { readonly type: "online"; readonly session: SessionSummary }
+  | { readonly type: "offline"; readonly edgeId: EdgeId; readonly tenantId: TenantId }
+  /** Two machines fight for one token of the edge; or, with `contended` false, no longer do. */
+  | {
+      readonly type: "contended"
+      readonly edgeId: EdgeId
+      readonly tenantId: TenantId
+      readonly tokenId: TokenId
+      readonly contended: boolean
+    }
+  /** The proxy is going. Open streams go on for a while; new ones had better be opened elsewhere. */
+  | { readonly type: "draining" }
+
+export interface TunnelTotals {
+  readonly sessions: number
+  readonly streams: number
+  readonly bytesIn: number
+  readonly bytesOut: number
+}
+
+export interface LiveTunnels {
+  /** Open, registered or not. */
+  readonly size: () => number
+  readonly isDraining: () => boolean
+  /** Milliseconds to put a connection with this token off by, since it is fought for; 0 to let it in. */
+  readonly contentionDelay: (tokenId: TokenId) => Effect.Effect<number>
+  readonly add: (tunnel: EdgeTunnel) => void
+  /** The agent has said hello: from now on its edge is online here. */
+  readonly register: (tunnel: EdgeTunnel) => Effect.Effect<void>
+  readonly remove: (tunnel: EdgeTunnel) => Effect.Effect<void>
+  readonly open: (edgeId: EdgeId, service: string) => Effect.Effect<EdgeStream, DialError>
+  readonly close: (
+    which: (token: AuthenticatedToken) => boolean,
+    reason: CloseReason
+  ) => Effect.Effect<boolean>
+  readonly events: Stream.Stream<TunnelEvent>
+  readonly totals: Effect.Effect<TunnelTotals>
+  readonly drain: Effect.Effect<void>
+}
+
+export interface LiveTunnelsOptions {
+  readonly maxStreams: number
+  readonly heartbeatMillis: number
+  readonly silenceMillis: number
+  readonly graceMillis: number
+  readonly contention: ContentionOptions
+}
+
+/** What has changed; an online or offline edge is looked up when it is told, so that no order is told wrong. */
+type Change =
+  | { readonly type: "session"; readonly edgeId: EdgeId; readonly tenantId: TenantId }
+  | Extract<TunnelEvent, { readonly type: "contended" | "draining" }>
+
+export const make = Effect.fnUntraced(function* (
+  options: LiveTunnelsOptions
+): Effect.fn.Return<LiveTunnels, never, SessionStore | SessionTokens | SessionDirectory | Scope.Scope> {
+  const store = yield* SessionStore
+  const tokens = yield* SessionTokens
+  const directory = yield* SessionDirectory
+  const clock = yield* Clock.Clock
+  const random = yield* Random.Random
+
+  const tunnels = new Set<EdgeTunnel>()
+  const claims = new Map<EdgeTunnel, Claim>()
+  /** Out of the store and still good for streams, until their agents are elsewhere. */
+  const leaving = new Map<EdgeId, EdgeTunnel>()
+  const closedBytes = { in: 0, out: 0 }
+  const contention = new Contention(options.contention)
+  const changes = yield* PubSub.unbounded<Change>()
+  const empty = yield* Deferred.make<void>()
+  let draining = false
+
+  const tellChange = ({ edgeId, tenantId }: AuthenticatedToken) =>
+    PubSub.publish(changes, { type: "session", edgeId, tenantId })
+
+  const tellContended = ({ edgeId, tenantId, tokenId }: AuthenticatedToken, contended: boolean) =>
+    PubSub.publish(changes, { type: "contended", edgeId, tenantId, tokenId, contended })
+
+  const register = Effect.fn("LiveTunnels.register")(function* (tunnel: EdgeTunnel) {
+    const { token } = tunnel
+    const claim = yield* directory.claim(token.edgeId).pipe(
+      Effect.tapError((error) => Effect.logError("tunnel not registered", error)),
+      Effect.option
+    )
+    // The agent comes back, to a proxy that can reach the directory.
+    if (Option.isNone(claim)) return yield* tunnel.close("disconnected")
+    claims.set(tunnel, claim.value)
+    if (yield* store.register(token.tokenId, tunnel)) yield* recordDisplaced(token)
+    // It closed while it was being registered: the removal that its close asked for came too early.
+    if (tunnel.isClosed) return yield* remove(tunnel)
+    tunnel.welcome({
+      edgeId: token.edgeId,
+      heartbeatSeconds: options.heartbeatMillis / 1000,
+      maxStreams: options.maxStreams
+    })
+    yield* tellChange(token)
+    if (draining) yield* leave(tunnel)
+    yield* confirm(tunnel)
+  })
+
+  const recordDisplaced = Effect.fnUntraced(function* (token: AuthenticatedToken) {
+    yield* Metric.update(TunnelMetrics.displaced, 1)
+    if (!contention.displaced(token, clock.currentTimeMillisUnsafe())) return
+    yield* Effect.logWarning("two machines fight for one token").pipe(Effect.annotateLogs({ ...token }))
+    yield* tellContended(token, true)
+  })
+
+  /** A token that was revoked while its tunnel was being set up is found out here. */
+  const confirm = Effect.fnUntraced(
+    function* (tunnel: EdgeTunnel) {
+      const { tokenId } = tunnel.token
+      const replaced = yield* tokens.connected(tokenId).pipe(
+        Effect.retry({
+          while: (error) => error._tag === "StorageUnavailable" && !tunnel.isClosed,
+          schedule: CONFIRM_RETRIES
+        })
+      )
+      for (const older of replaced) yield* close((token) => token.tokenId === older, "revoked")
+    },
+    (effect, tunnel) =>
+      Effect.catchTags(effect, {
+        TokenRejected: () => close((token) => token.tokenId === tunnel.token.tokenId, "revoked"),
+        StorageUnavailable: (error) => Effect.logError("could not record that a token is in use", error)
+      })
+  )
+
+  const remove = Effect.fn("LiveTunnels.remove")(function* (tunnel: EdgeTunnel) {
+    const { token } = tunnel
+    if (tunnels.delete(tunnel)) {
+      closedBytes.in += tunnel.summary.bytesIn
+      closedBytes.out += tunnel.summary.bytesOut
+    }
+    if (leaving.get(token.edgeId) === tunnel) leaving.delete(token.edgeId)
+    yield* store.unregister(token.tokenId, tunnel)
+    const claim = claims.get(tunnel)
+    if (claim !== undefined) {
+      claims.delete(tunnel)
+      yield* directory
+        .release(claim)
+        .pipe(
+          Effect.catch((error) => Effect.logWarning("claim not released; it lapses with the lease", error))
+        )
+      yield* tellChange(token)
+    }
+    if (draining && tunnels.size === 0) yield* Deferred.succeed(empty, undefined)
+  })
+
+  const close = Effect.fn("LiveTunnels.close")(function* (
+    which: (token: AuthenticatedToken) => boolean,
+    reason: CloseReason
+  ) {
+    const chosen = Array.from(tunnels).filter((tunnel) => which(tunnel.token))
+    for (const tunnel of chosen) {
+      yield* store.unregister(tunnel.token.tokenId, tunnel)
+      yield* tunnel.close(reason)
+    }
+    return chosen.length > 0
+  })
+
+  const open = (edgeId: EdgeId, service: string) =>
+    Effect.flatMap(store.lookupEdge(edgeId), (registered) => {
+      const tunnel = Option.getOrElse(registered, () => leaving.get(edgeId))
+      return tunnel instanceof EdgeTunnel
+        ? tunnel.open(service)
+        : Effect.fail(new DialError({ reason: new EdgeOffline({ edgeId }) }))
+    })
+
+  const describe = Effect.fnUntraced(function* (change: Change) {
+    if (change.type !== "session") return change
+    const registered = yield* store.lookupEdge(change.edgeId)
+    return Option.match(registered, {
+      onNone: (): TunnelEvent => ({ ...change, type: "offline" }),
+      onSome: ({ summary }): TunnelEvent => ({ type: "online", session: summary })
+    })
+  })
+
+  const events = Stream.unwrap(
+    Effect.gen(function* () {
+      // Before the snapshot, so that what changes after it is not missed; told twice does no harm.
+      const subscription = yield* PubSub.subscribe(changes)
+      const snapshot: TunnelEvent = {
+        type: "snapshot",
+        sessions: yield* store.list,
+        contended: contention.contended.map(({ edgeId }) => edgeId),
+        draining
+      }
+      return Stream.fromSubscription(subscription).pipe(
+        Stream.mapEffect(describe),
+        Stream.prepend([snapshot])
+      )
+    })
+  )
+
+  const leave = Effect.fnUntraced(function* (tunnel: EdgeTunnel) {
+    yield* store.unregister(tunnel.token.tokenId, tunnel)
+    leaving.set(tunnel.token.edgeId, tunnel)
+    const spread = Math.min(tunnels.size * DRAIN_MILLIS_A_TUNNEL, options.graceMillis / 2)
+    tunnel.drain({
+      reconnectAfterMillis: Math.round(random.nextDoubleUnsafe() * spread),
+      graceSeconds: options.graceMillis / 1000
+    })
+  })
+
+  const drain = Effect.gen(function* () {
+    if (!draining) {
+      draining = true
+      yield* Effect.logInfo("draining").pipe(Effect.annotateLogs({ tunnels: tunnels.size }))
+      yield* PubSub.publish(changes, { type: "draining" })
+      for (const tunnel of tunnels) yield* claims.has(tunnel) ? leave(tunnel) : tunnel.close("draining")
+    }
+    if (tunnels.size > 0) {
+      yield* Effect.timeoutOption(Deferred.await(empty), options.graceMillis)
+    }
+    yield* closeAll
+  }).pipe(Effect.withSpan("LiveTunnels.drain"))
+
+  const closeAll = Effect.suspend(() =>
+    Effect.forEach(Array.from(tunnels), (tunnel) => tunnel.close("draining"), { discard: true })
+  )
+
+  /** Another proxy has taken the edge over: it was this one's until now. */
+  const yieldTo = Effect.fnUntraced(function* ({ edgeId, fence }: Claim) {
+    for (const [tunnel, held] of claims) {
+      if (held.edgeId !== edgeId || held.fence >= fence) continue
+      // The agent of a leaving tunnel has gone where it was asked to; its open streams may finish here.
+      if (leaving.get(edgeId) === tunnel) leaving.delete(edgeId)
+      else yield* close((token) => token.tokenId === tunnel.token.tokenId, "displaced")
+    }
+  })
+
+  const sweep = Effect.gen(function* () {
+    yield* store.cleanupExpired(options.silenceMillis)
+    for (const token of contention.settle(clock.currentTimeMillisUnsafe())) yield* tellContended(token, false)
+  })
+
+  yield* Effect.addFinalizer(() => closeAll)
+  yield* Effect.forkScoped(Stream.runForEach(directory.claims, yieldTo))
+  yield* Effect.forkScoped(
+    Effect.repeat(sweep, Schedule.spaced(Duration.millis(options.silenceMillis / SWEEPS_A_SILENCE)))
+  )
+
+  return {
+    size: () => tunnels.size,
+    isDraining: () => draining,
+    contentionDelay: (tokenId) =>
+      Effect.map(store.exists(tokenId), (exists) =>
+        // With nothing to displace there is no fight.
+        exists ? contention.delayMillis(tokenId, clock.currentTimeMillisUnsafe()) : 0
+      ),
+    add: (tunnel) => tunnels.add(tunnel),
+    register,
+    remove,
+    open,
+    close,
+    events,
+    totals: Effect.sync(() => {
+      const totals = { sessions: claims.size, streams: 0, bytesIn: closedBytes.in, bytesOut: closedBytes.out }
+      for (const { summary } of tunnels) {
+        totals.streams += summary.streams
+        totals.bytesIn += summary.bytesIn
+        totals.bytesOut += summary.bytesOut
+      }
+      return totals
+    }),
+    drain
+  }
+})
+
+/** Agents are told to come back elsewhere at a thousand a second. */
+const DRAIN_MILLIS_A_TUNNEL = 1
+
+/** A silent tunnel is noticed a second late at most, with 45 seconds of patience. */
+const SWEEPS_A_SILENCE = 45
+
+/** About an hour, while the tunnel stands; the older token lapses by itself after a day. */
+const CONFIRM_RETRIES = Schedule.max([Schedule.exponential("1 second"), Schedule.recurs(12)])

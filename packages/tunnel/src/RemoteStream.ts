@@ -1,0 +1,89 @@
+import { type IncomingMessage, request as httpRequest } from "node:http"
+import { Socket } from "node:net"
+import { Effect, Redacted } from "effect"
+import type { EdgeId } from "@edge-relay/domain/Edges"
+import { isFinished } from "./Splice.ts"
+import { decodeRefusal, PROTOCOL_HEADER, protocolOf, STREAM_PROTOCOL, streamPath } from "./StreamUpgrade.ts"
+import { DialError, type EdgeStream, ProxyUnavailable } from "./DialError.ts"
+
+export interface RemoteStreamOptions {
+  readonly proxyUrl: string
+  readonly internalKey: Redacted.Redacted<string>
+  /** Until the proxy answers: longer than it waits for the edge. */
+  readonly timeoutMillis: number
+}
+
+/** Asks a proxy for a stream, and gives the raw socket whose other end the proxy has spliced to it. */
+export const openRemote = (
+  edgeId: EdgeId,
+  service: string,
+  { proxyUrl, internalKey, timeoutMillis }: RemoteStreamOptions
+): Effect.Effect<EdgeStream, DialError> =>
+  Effect.callback((resume) => {
+    const fail = (reason: DialError["reason"]) => resume(Effect.fail(new DialError({ reason })))
+    const unavailable = (cause: unknown) => fail(new ProxyUnavailable({ proxyUrl, cause }))
+    const { hostname, port } = new URL(proxyUrl)
+    const request = httpRequest({
+      // A literal IPv6 address stands in brackets in a URL, and without them everywhere else.
+      host: hostname.replace(/^\[|\]$/g, ""),
+      port: port || 80,
+      path: streamPath(edgeId, service),
+      headers: {
+        Connection: "Upgrade",
+        Upgrade: STREAM_PROTOCOL,
+        Authorization: `Bearer ${Redacted.value(internalKey)}`
+      },
+      createConnection: (options) =>
+        new StreamSocket({ allowHalfOpen: true }).connect(options as ConnectOptions)
+    })
+    const timer = setTimeout(
+      () => request.destroy(new Error(`no answer within ${timeoutMillis} ms`)),
+      timeoutMillis
+    )
+    request.on("close", () => clearTimeout(timer))
+    request.on("error", unavailable)
+    request.on("upgrade", (response: IncomingMessage, socket: Socket, head: Buffer) => {
+      clearTimeout(timer)
+      socket.setNoDelay(true)
+      socket.on("error", () => undefined)
+      if (head.length > 0) socket.unshift(head)
+      resume(Effect.succeed({ stream: socket, protocol: protocolOf(response.headers[PROTOCOL_HEADER]) }))
+    })
+    request.on("response", (response) => {
+      readBody(response).then((body) => {
+        const reason = decodeRefusal(edgeId, service, body)
+        if (reason !== undefined) fail(reason)
+        else unavailable(new Error(`status ${response.statusCode} in place of 101`))
+      }, unavailable)
+    })
+    request.end()
+    return Effect.sync(() => request.destroy())
+  })
+
+interface ConnectOptions {
+  readonly host: string
+  readonly port: number
+}
+
+/**
+ * A TCP socket that tells a close from an end: destroyed before both directions have ended it sends RST. FIN
+ * alone would say that we have finished speaking and still listen, so that the edge would work on for nobody.
+ */
+class StreamSocket extends Socket {
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    if (!isFinished(this)) this.resetAndDestroy()
+    super._destroy(error, callback)
+  }
+}
+
+/** Of a refusal; more than this is not one. */
+const MAX_BODY = 64 * 1024
+
+const readBody = async (response: IncomingMessage): Promise<string> => {
+  let body = ""
+  for await (const chunk of response.setEncoding("utf8")) {
+    body += chunk
+    if (body.length > MAX_BODY) throw new Error(`more than ${MAX_BODY} bytes in place of 101`)
+  }
+  return body
+}

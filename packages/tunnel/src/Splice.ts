@@ -1,0 +1,37 @@
+import { Socket } from "node:net"
+import type { Duplex } from "node:stream"
+import { TLSSocket } from "node:tls"
+
+/**
+ * Joins two byte streams for good: bytes, back-pressure and half-close pass both ways, and an end that breaks
+ * off before it has finished breaks the other one off too, as a reset and never as a clean end.
+ */
+export const splice = (one: Duplex, other: Duplex): void => {
+  breakTogether(one, other)
+  breakTogether(other, one)
+  one.pipe(other)
+  other.pipe(one)
+}
+
+/** Ends a stream so that its peer cannot take it for a clean end: a TCP socket sends RST. */
+export const reset = (stream: Duplex): void => {
+  // Pipes (Unix sockets) and TLS have no reset of their own: node refuses to send one.
+  if (stream instanceof Socket && !(stream instanceof TLSSocket) && stream.remoteFamily !== undefined) {
+    stream.resetAndDestroy()
+  } else {
+    stream.destroy()
+  }
+}
+
+/** Whether both directions have come to their end, so that closing loses nothing. */
+export const isFinished = (stream: Duplex): boolean => stream.readableEnded && stream.writableFinished
+
+const breakTogether = (from: Duplex, to: Duplex): void => {
+  // `close` follows each error, and is where it is dealt with.
+  from.on("error", () => undefined)
+  const onClose = () => {
+    if (!isFinished(from) && !to.destroyed) reset(to)
+  }
+  if (from.destroyed) onClose()
+  else from.once("close", onClose)
+}

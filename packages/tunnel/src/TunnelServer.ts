@@ -1,0 +1,237 @@
+import type { IncomingMessage, Server, ServerResponse } from "node:http"
+import type { Duplex } from "node:stream"
+import { Clock, Context, Effect, FiberSet, Layer, Random, type Stream } from "effect"
+import { WebSocketServer } from "ws"
+import type { EdgeId } from "@edge-relay/domain/Edges"
+import { type CloseReason, SessionStore } from "@edge-relay/domain/SessionStore"
+import { type AuthenticatedToken, SessionTokens } from "@edge-relay/domain/SessionTokens"
+import { type ContentionOptions, defaultContention } from "./Contention.ts"
+import { EdgeTunnel } from "./EdgeTunnel.ts"
+import { FailedHandshakes } from "./FailedHandshakes.ts"
+import {
+  answer,
+  HandshakeRefused,
+  type Offer,
+  readOffer,
+  refuse,
+  unauthorized,
+  upgradeRequired
+} from "./Handshake.ts"
+import * as LiveTunnels from "./LiveTunnels.ts"
+import { SessionDirectory } from "./SessionDirectory.ts"
+import type { DialError, EdgeStream } from "./DialError.ts"
+import { TunnelDialer } from "./TunnelDialer.ts"
+import * as TunnelMetrics from "./TunnelMetrics.ts"
+import { WebSocketTransport } from "./WebSocketTransport.ts"
+import { Session } from "./yamux/Session.ts"
+
+/**
+ * Takes agents' tunnels on a given HTTP server and keeps them: handshake, registration (the newest wins),
+ * heartbeat, displacement fights, revocation, draining.
+ */
+
+export interface TunnelServerOptions {
+  /** Bound and closed by its owner; this only answers what it is asked. */
+  readonly server: Server
+  readonly proxyId: string
+  /** Whose handshakes are counted together. */
+  readonly addressOf: (request: IncomingMessage) => string
+  /** First-generation clients send their token in the query. */
+  readonly acceptQueryToken?: boolean
+  readonly maxSessions?: number
+  readonly maxStreams?: number
+  /** Until a token is checked, and then until an agent has said hello. */
+  readonly handshakeMillis?: number
+  /** Until an agent says whether its local service is connected: longer than it waits for it. */
+  readonly statusTimeoutMillis?: number
+  readonly heartbeatMillis?: number
+  readonly silenceMillis?: number
+  /** How long streams may go on while draining. */
+  readonly graceMillis?: number
+  readonly failedHandshakes?: { readonly limit: number; readonly windowMillis: number }
+  readonly contention?: ContentionOptions
+}
+
+export class TunnelServer extends Context.Service<
+  TunnelServer,
+  {
+    readonly open: (edgeId: EdgeId, service: string) => Effect.Effect<EdgeStream, DialError>
+    /** Closes the tunnels of the tokens that `which` chooses; answers whether there were any. */
+    readonly close: (
+      which: (token: AuthenticatedToken) => boolean,
+      reason: CloseReason
+    ) => Effect.Effect<boolean>
+    /** A snapshot of what is the case, then each change. */
+    readonly events: Stream.Stream<LiveTunnels.TunnelEvent>
+    readonly totals: Effect.Effect<LiveTunnels.TunnelTotals>
+    readonly isDraining: Effect.Effect<boolean>
+    /** Takes no more tunnels, asks agents to go elsewhere, and ends when the last one has gone or time is up. */
+    readonly drain: Effect.Effect<void>
+  }
+>()("@edge-relay/tunnel/TunnelServer") {
+  static readonly layer = (
+    options: TunnelServerOptions
+  ): Layer.Layer<TunnelServer, never, SessionStore | SessionTokens | SessionDirectory> =>
+    Layer.effect(TunnelServer, make(options))
+
+  /** Dials the tunnels of this process. */
+  static readonly layerDialer: Layer.Layer<TunnelDialer, never, TunnelServer> = Layer.effect(
+    TunnelDialer,
+    Effect.map(TunnelServer, ({ open }) => TunnelDialer.of({ open }))
+  )
+}
+
+const defaults = {
+  acceptQueryToken: true,
+  maxSessions: 20_000,
+  maxStreams: 1_024,
+  handshakeMillis: 10_000,
+  statusTimeoutMillis: 15_000,
+  heartbeatMillis: 15_000,
+  silenceMillis: 45_000,
+  graceMillis: 30_000,
+  failedHandshakes: { limit: 30, windowMillis: 60_000 },
+  contention: defaultContention
+}
+
+/** A peer may send its whole window, which grows to 4 MiB, as one frame in one message. */
+const MAX_MESSAGE = 4 * 1024 * 1024 + 64 * 1024
+
+const make = Effect.fnUntraced(function* (given: TunnelServerOptions) {
+  const options = { ...defaults, ...given }
+  const tokens = yield* SessionTokens
+  const store = yield* SessionStore
+  const directory = yield* SessionDirectory
+  const clock = yield* Clock.Clock
+  const random = yield* Random.Random
+  const context = yield* Effect.context()
+  const run = yield* FiberSet.makeRuntime()
+  const live = yield* LiveTunnels.make(options)
+  const failed = new FailedHandshakes(options.failedHandshakes.limit, options.failedHandshakes.windowMillis)
+  const webSockets = new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    perMessageDeflate: false,
+    maxPayload: MAX_MESSAGE
+  })
+  const now = () => clock.currentTimeMillisUnsafe()
+  let pending = 0
+
+  /** Everything that can be said no to, before anything is upgraded. */
+  const admit = Effect.fn("TunnelServer.admit")(
+    function* (request: IncomingMessage, offer: Offer) {
+      const full = live.size() + pending > options.maxSessions
+      if (full || live.isDraining() || !(yield* directory.isAccepting)) {
+        return yield* unavailable(
+          full ? "as many tunnels as this proxy takes" : "this proxy takes no tunnels now"
+        )
+      }
+      const address = options.addressOf(request)
+      const banned = failed.retryAfterMillis(address, now())
+      if (banned > 0) return yield* tooMany("too many handshakes failed", banned)
+      const token = yield* tokens.authenticate(offer.token).pipe(
+        Effect.tapError((error) =>
+          Effect.sync(() => {
+            if (error._tag === "TokenRejected") failed.record(address, now())
+          })
+        ),
+        Effect.catchTags({
+          TokenRejected: () => Effect.fail(unauthorized()),
+          StorageUnavailable: (error) =>
+            Effect.andThen(
+              Effect.logError("token not checked", error),
+              unavailable("tokens cannot be checked now")
+            )
+        })
+      )
+      const delay = yield* live.contentionDelay(token.tokenId)
+      if (delay > 0) return yield* tooMany("two machines fight for this token", delay)
+      return token
+    },
+    (effect) =>
+      Effect.timeoutOrElse(effect, {
+        duration: options.handshakeMillis,
+        orElse: () => unavailable("tokens cannot be checked now")
+      })
+  )
+
+  const upgrade = (
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    offer: Offer,
+    token: AuthenticatedToken
+  ) =>
+    Effect.sync(() => {
+      const remoteAddress = options.addressOf(request)
+      webSockets.handleUpgrade(request, socket, head, (webSocket) => {
+        const session = new Session("server", new WebSocketTransport(webSocket), {
+          maxStreams: options.maxStreams
+        })
+        const tunnel = new EdgeTunnel(session, {
+          token,
+          protocol: offer.protocol,
+          remoteAddress,
+          proxyId: options.proxyId,
+          maxStreams: options.maxStreams,
+          helloTimeoutMillis: options.handshakeMillis,
+          statusTimeoutMillis: options.statusTimeoutMillis,
+          heartbeatMillis: options.heartbeatMillis,
+          now,
+          random: () => random.nextDoubleUnsafe(),
+          onReady: () => run(live.register(tunnel)),
+          onBeat: (millis) => {
+            TunnelMetrics.roundTripSeconds.updateUnsafe(millis / 1000, context)
+            run(Effect.ignore(store.heartbeat(token.tokenId)))
+          },
+          onClosed: () => run(live.remove(tunnel))
+        })
+        live.add(tunnel)
+      })
+    })
+
+  const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    // The client may go while its token is checked.
+    socket.on("error", () => socket.destroy())
+    const offer = readOffer(request, options)
+    if (offer instanceof HandshakeRefused) return refuse(socket, offer)
+    pending++
+    run(
+      admit(request, offer).pipe(
+        Effect.flatMap((token) => upgrade(request, socket, head, offer, token)),
+        Effect.catchTag("HandshakeRefused", (refusal) => Effect.sync(() => refuse(socket, refusal))),
+        Effect.ensuring(Effect.sync(() => pending--))
+      )
+    )
+  }
+
+  const onRequest = (request: IncomingMessage, response: ServerResponse) => {
+    const offer = readOffer(request, options)
+    answer(response, offer instanceof HandshakeRefused ? offer : upgradeRequired())
+  }
+
+  yield* Effect.acquireRelease(
+    Effect.sync(() => options.server.on("upgrade", onUpgrade).on("request", onRequest)),
+    () => Effect.sync(() => options.server.off("upgrade", onUpgrade).off("request", onRequest))
+  )
+
+  return TunnelServer.of({
+    open: live.open,
+    close: live.close,
+    events: live.events,
+    totals: live.totals,
+    isDraining: Effect.sync(live.isDraining),
+    drain: live.drain
+  })
+})
+
+const tooMany = (detail: string, retryAfterMillis: number) =>
+  Effect.fail(new HandshakeRefused({ status: 429, code: "too_many_requests", detail, retryAfterMillis }))
+
+/** Long enough that a fleet that is turned away does not come back at once. */
+const UNAVAILABLE_MILLIS = 5_000
+
+const unavailable = (detail: string) =>
+  Effect.fail(
+    new HandshakeRefused({ status: 503, code: "unavailable", detail, retryAfterMillis: UNAVAILABLE_MILLIS })
+  )
