@@ -1,0 +1,133 @@
+import { Duration, Effect, Layer, Schedule, type Scope, Semaphore, Stream } from "effect"
+import { Reactivity } from "effect/reactivity"
+import { SqlClient, type SqlConnection, SqlError, Statement } from "effect/sql"
+import { SqliteDatabase } from "./SqliteDatabase.ts"
+
+/**
+ * An Effect `SqlClient` over `node:sqlite`. One connection a process, lent to one fiber at a time; writes of other
+ * processes are waited for without blocking this one's event loop. The file is opened by the first statement, and
+ * opened anew by a later one where that failed, so that a client outlives a disk that was away.
+ */
+
+/**
+ * How long to wait for another process's write transaction. Ours take milliseconds; what holds the lock longer
+ * than this is stuck, and a 503 is better than a queue.
+ */
+const busyPatience = Duration.seconds(5)
+
+/** Jittered, so that two processes that wait for each other's writes do not meet again and again. */
+const busyDelay = Schedule.spaced(Duration.millis(4)).pipe(
+  Schedule.jittered,
+  Schedule.upTo({ duration: busyPatience })
+)
+
+export const make = Effect.fnUntraced(function* (options: {
+  readonly path: string
+}): Effect.fn.Return<SqlClient.SqlClient, never, Scope.Scope | Reactivity.Reactivity> {
+  const semaphore = yield* Semaphore.make(1)
+  let database: SqliteDatabase | undefined
+  yield* Effect.addFinalizer(() => Effect.sync(() => database?.close()))
+
+  const current = Effect.suspend(() => {
+    if (database?.isBroken === true) {
+      database.close()
+      database = undefined
+    }
+    if (database !== undefined) return Effect.succeed(database)
+    return Effect.map(
+      attempt("open", () => new SqliteDatabase(options.path)),
+      (opened) => (database = opened)
+    )
+  })
+
+  const acquirers = SqlClient.makeSqliteAcquirers<Connection>({
+    connection: Effect.map(current, (database) => new Connection(database)),
+    semaphore,
+    isTransaction: (connection) => connection.database.isTransaction
+  })
+
+  return yield* SqlClient.make({
+    ...acquirers,
+    compiler: Statement.makeCompilerSqlite(),
+    driver: "sqlite-node",
+    // Takes the write lock at once: a transaction that read first could not get it later without starting over.
+    beginTransaction: "BEGIN IMMEDIATE",
+    prepareTransactionControls: true,
+    releaseSavepoint: (name) => `RELEASE SAVEPOINT ${name}`,
+    spanAttributes: [["db.system.name", "sqlite"]]
+  })
+})
+
+export const layer = (options: { readonly path: string }): Layer.Layer<SqlClient.SqlClient> =>
+  Layer.effect(SqlClient.SqlClient, make(options)).pipe(Layer.provide(Reactivity.layer))
+
+class Connection implements SqlConnection.Connection {
+  readonly database: SqliteDatabase
+
+  constructor(database: SqliteDatabase) {
+    this.database = database
+  }
+
+  private run<A>(statement: () => A): Effect.Effect<A, SqlError.SqlError> {
+    const once = attempt("execute", statement)
+    return Effect.catchIf(
+      once,
+      // Inside a transaction the lock is ours already: then busy is something else, and repeating does not help.
+      (error) => isBusy(error) && !this.database.isTransaction,
+      () => Effect.retry(once, { while: isBusy, schedule: busyDelay })
+    )
+  }
+
+  execute(
+    sql: string,
+    params: ReadonlyArray<unknown>,
+    transformRows: (<A extends object>(row: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
+  ) {
+    const rows = this.run(() => this.database.rows(sql, params))
+    return transformRows === undefined ? rows : Effect.map(rows, transformRows)
+  }
+  executeRaw(sql: string, params: ReadonlyArray<unknown>) {
+    return this.run(() => this.database.rows(sql, params))
+  }
+  executeUnprepared(
+    sql: string,
+    params: ReadonlyArray<unknown>,
+    transformRows: (<A extends object>(row: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
+  ) {
+    return this.execute(sql, params, transformRows)
+  }
+  executeValues(sql: string, params: ReadonlyArray<unknown>) {
+    return this.run(() => this.database.values(sql, params))
+  }
+  executeValuesUnprepared(sql: string, params: ReadonlyArray<unknown>) {
+    return this.executeValues(sql, params)
+  }
+  /** All rows at once: the statements here are bounded by a LIMIT. */
+  executeStream(
+    sql: string,
+    params: ReadonlyArray<unknown>,
+    transformRows: (<A extends object>(row: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
+  ) {
+    return Stream.fromIterableEffect(this.execute(sql, params, transformRows))
+  }
+}
+
+const attempt = <A>(operation: string, f: () => A): Effect.Effect<A, SqlError.SqlError> =>
+  Effect.suspend(() => {
+    try {
+      return Effect.succeed(f())
+    } catch (cause) {
+      return Effect.fail(new SqlError.SqlError({ reason: classify(cause, operation) }))
+    }
+  })
+
+/** `node:sqlite` has SQLite's extended result code in `errcode`; Effect's classifier looks for `errno`. */
+const classify = (cause: unknown, operation: string): SqlError.SqlErrorReason => {
+  const message = cause instanceof Error ? cause.message : String(cause)
+  if (cause instanceof Error && "errcode" in cause) Object.assign(cause, { errno: cause.errcode })
+  // The folder or the file could not be made: a Node error, with a name like ENOSPC.
+  else if (operation === "open") return new SqlError.ConnectionError({ cause, message, operation })
+  return SqlError.classifySqliteError(cause, { message, operation })
+}
+
+const isBusy = (error: SqlError.SqlError): boolean => error.reason._tag === "LockTimeoutError"

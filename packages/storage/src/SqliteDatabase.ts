@@ -1,0 +1,106 @@
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
+
+/**
+ * One open SQLite file, as both servers use it at once: write-ahead log, so that readers never wait for a writer;
+ * every commit on the disk before it is answered; foreign keys on. Statements are prepared once. Throws as
+ * `node:sqlite` does.
+ */
+
+/** More than all statements of the repositories; what is asked for in many forms falls out first. */
+const maxStatements = 256
+
+/**
+ * Milliseconds that SQLite itself may wait for a lock, during which nothing else runs in this process. Enough for
+ * the locks of a moment (opening, a checkpoint); the client waits for longer ones without blocking.
+ */
+const busyTimeout = 25
+
+/** SQLite's primary result codes after which a connection is not to be trusted (https://sqlite.org/rescode.html). */
+const fatalCodes = new Set([10 /* IOERR */, 11 /* CORRUPT */, 26 /* NOTADB */])
+
+export class SqliteDatabase {
+  private readonly database: DatabaseSync
+  private readonly statements = new Map<string, StatementSync>()
+  private fatal = false
+
+  constructor(file: string) {
+    if (file !== ":memory:") createPrivately(file)
+    this.database = new DatabaseSync(file, { timeout: busyTimeout, enableForeignKeyConstraints: true })
+    try {
+      // FULL: an acknowledged write survives a power cut too, not only a crash of ours.
+      this.database.exec(`
+        PRAGMA journal_mode = WAL;
+        PRAGMA synchronous = FULL;
+        PRAGMA foreign_keys = ON;
+        PRAGMA trusted_schema = OFF;
+        PRAGMA cache_size = -16384;
+        PRAGMA journal_size_limit = 67108864;
+      `)
+    } catch (cause) {
+      this.database.close()
+      throw cause
+    }
+  }
+
+  get isTransaction(): boolean {
+    return this.database.isTransaction
+  }
+
+  /** The file went away under us, or is damaged: open it anew, unless a transaction still has to be ended. */
+  get isBroken(): boolean {
+    return this.fatal && !this.database.isTransaction
+  }
+
+  rows(sql: string, params: ReadonlyArray<unknown>): ReadonlyArray<Record<string, unknown>> {
+    return this.guard(() => this.prepare(sql).all(...params.map(bindable)))
+  }
+
+  values(sql: string, params: ReadonlyArray<unknown>): ReadonlyArray<ReadonlyArray<unknown>> {
+    return this.rows(sql, params).map((row) => Object.values(row))
+  }
+
+  close(): void {
+    this.statements.clear()
+    if (this.database.isOpen) this.database.close()
+  }
+
+  private prepare(sql: string): StatementSync {
+    const found = this.statements.get(sql)
+    if (found !== undefined) return found
+    const prepared = this.database.prepare(sql)
+    for (const oldest of this.statements.keys()) {
+      if (this.statements.size < maxStatements) break
+      this.statements.delete(oldest)
+    }
+    this.statements.set(sql, prepared)
+    return prepared
+  }
+
+  private guard<A>(f: () => A): A {
+    try {
+      return f()
+    } catch (cause) {
+      if (cause instanceof Error && "errcode" in cause && fatalCodes.has(Number(cause.errcode) & 0xff)) {
+        this.fatal = true
+      }
+      throw cause
+    }
+  }
+}
+
+/** Only our own user may look into it. SQLite gives `-wal` and `-shm` the mode of the file itself. */
+const createPrivately = (file: string): void => {
+  if (fs.existsSync(file)) return
+  fs.mkdirSync(path.dirname(path.resolve(file)), { recursive: true, mode: 0o700 })
+  fs.closeSync(fs.openSync(file, "a", 0o600))
+}
+
+const bindable = (value: unknown): SQLInputValue => {
+  if (value === null || typeof value === "string" || typeof value === "number" || typeof value === "bigint") {
+    return value
+  }
+  if (value instanceof Uint8Array) return value
+  throw new TypeError(`cannot bind a ${typeof value} to an SQL parameter`)
+}
