@@ -9,8 +9,6 @@ export interface ResponseSink {
   readonly onInformation: (head: ResponseHead) => void
   readonly onHead: (head: ResponseHead) => void
   readonly onBody: (part: Buffer) => void
-  /** Once, after the last part. */
-  readonly onEnd: () => void
 }
 
 /** A browser's own limit on what it sends is 80 KiB here; an edge may answer as much. */
@@ -52,7 +50,7 @@ export class ResponseReader {
 
   /** The connection has ended cleanly. Whether that was the end of the answer. */
   finish(): boolean {
-    if (this.#state === "close") this.#end()
+    if (this.#state === "close") this.#state = "done"
     return this.#state === "done"
   }
 
@@ -90,7 +88,7 @@ export class ResponseReader {
       return undefined
     }
     this.#partial = undefined
-    const head = parse(bytes.latin1Slice(0, end + 2), this.#method)
+    const head = parse(bytes.toString("latin1", 0, end + 2), this.#method)
     if (head.status < 200 && head.status !== 101) {
       if (++this.#information > maxInformation) throw new MalformedResponse("too many interim answers")
       this.#sink.onInformation(head)
@@ -104,12 +102,7 @@ export class ResponseReader {
     this.#state = head.body === "chunked" ? "size" : head.body === "close" ? "close" : "length"
     this.#remaining = typeof head.body === "number" ? head.body : 0
     this.#sink.onHead(head)
-    if (head.body === 0) this.#end()
-  }
-
-  #end(): void {
-    this.#state = "done"
-    this.#sink.onEnd()
+    if (head.body === 0) this.#state = "done"
   }
 
   #readCounted(chunk: Buffer, then: "done" | "data-end"): Buffer | undefined {
@@ -117,10 +110,7 @@ export class ResponseReader {
     const part = whole ? chunk : chunk.subarray(0, this.#remaining)
     this.#remaining -= part.length
     this.#sink.onBody(part)
-    if (this.#remaining === 0) {
-      if (then === "done") this.#end()
-      else this.#state = then
-    }
+    if (this.#remaining === 0) this.#state = then
     return whole ? undefined : chunk.subarray(part.length)
   }
 
@@ -136,7 +126,7 @@ export class ResponseReader {
     }
     if (bytes[newline - 1] !== 0x0d) throw new MalformedResponse("a line without CR in a chunked body")
     this.#partial = undefined
-    take.call(this, bytes.latin1Slice(0, newline - 1))
+    take.call(this, bytes.toString("latin1", 0, newline - 1))
     return newline + 1 === bytes.length ? undefined : bytes.subarray(newline + 1)
   }
 
@@ -156,7 +146,7 @@ export class ResponseReader {
   #readTrailer(line: string): void {
     this.#trailerBytes += line.length + 2
     if (this.#trailerBytes > maxTrailerBytes) throw new MalformedResponse("trailers too long")
-    if (line === "") this.#end()
+    if (line === "") this.#state = "done"
   }
 }
 
@@ -166,4 +156,4 @@ const chunkSize = /^([\dA-Fa-f]{1,12})(?:[\t ]*;[\t\x20-\x7e\x80-\xff]*)?$/
 const beginning = "HTTP/1."
 
 const looksLikeHead = (bytes: Buffer): boolean =>
-  beginning.startsWith(bytes.latin1Slice(0, Math.min(bytes.length, beginning.length)))
+  beginning.startsWith(bytes.toString("latin1", 0, Math.min(bytes.length, beginning.length)))

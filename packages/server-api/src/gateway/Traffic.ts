@@ -11,8 +11,6 @@ const perEdge = 200
 /** Over all edges, some 10 MB; past it the edge that was quiet for longest is forgotten. */
 const maxRequests = 40_000
 const maxTenants = 10_000
-/** A path is for people to read. */
-const maxPathLength = 512
 
 /** A forwarded request, as it ended. `cause` is null where the edge answered, `status` where nobody did. */
 export interface Forwarded {
@@ -62,8 +60,10 @@ export class Traffic extends Context.Service<
     /** Newest first. Ask only for an edge that is the asker's. */
     readonly recent: (edgeId: string) => ReadonlyArray<Forwarded>
     readonly stats: (tenantId: TenantId) => Effect.Effect<TrafficStats>
-    /** A request has ended. */
+    /** A forwarded request has ended. */
     readonly record: (ended: Ended) => void
+    /** A request was answered by the gateway itself, before it was forwarded to an edge. */
+    readonly refused: (status: number, cause: string) => void
     /** Bytes have passed, either way: told while a long request lasts, and when it ends. */
     readonly addBytes: (tenantId: TenantId, bytes: number) => void
     /** The edge is gone, and what is known of it with it. */
@@ -141,15 +141,15 @@ const make = Effect.gen(function* () {
     record: (ended) => {
       const ring = ringOf(ended.edgeId)
       kept += ring.add(ended)
-      while (kept > maxRequests) {
-        const [oldest] = edges.keys()
-        if (oldest === undefined) break
-        forget(oldest)
-      }
+      // One request more takes one forgotten edge at most: it holds one at least.
+      const [oldest] = edges.keys()
+      if (kept > maxRequests && oldest !== undefined) forget(oldest)
       hourOf(ended.tenantId).add(ended.startedAt + ended.millis, 1, 0)
       count(ended.status === null ? "none" : String(ended.status), ended.cause ?? "none")
       requestDuration.updateUnsafe(ended.millis / 1000, context)
     },
+
+    refused: (status, cause) => count(String(status), cause),
 
     addBytes: (tenantId, bytes) => hourOf(tenantId).add(clock.currentTimeMillisUnsafe(), 0, bytes),
 
@@ -185,10 +185,16 @@ class Ring {
   }
 }
 
-const toForwarded = ({ tenantId: _, edgeId: __, startedAt, path, ...rest }: Ended): Forwarded => ({
-  ...rest,
-  at: DateTime.makeUnsafe(startedAt),
-  path: path.slice(0, maxPathLength)
+const toForwarded = (ended: Ended): Forwarded => ({
+  requestId: ended.requestId,
+  at: DateTime.makeUnsafe(ended.startedAt),
+  method: ended.method,
+  path: ended.path,
+  status: ended.status,
+  cause: ended.cause,
+  millis: ended.millis,
+  bytesIn: ended.bytesIn,
+  bytesOut: ended.bytesOut
 })
 
 /** Sixty minutes, and ten seconds, of one tenant, each a ring of sums. */

@@ -1,0 +1,53 @@
+import * as Problem from "@edge-relay/domain/api/Problem"
+import { randomUUID } from "node:crypto"
+import type { IncomingMessage, ServerOptions } from "node:http"
+import type { Duplex } from "node:stream"
+
+/** What the gateway wants of the `http.Server` that it is behind, and how that refuses what its parser refuses. */
+
+export const serverOptions: ServerOptions = {
+  /** 60 KiB of headers pass; a browser's first line and our own come on top. */
+  maxHeaderSize: 80 * 1024,
+  insecureHTTPParser: false,
+  requireHostHeader: true,
+  /** An upload of 2 GiB takes as long as it takes; heads have 30 s. */
+  requestTimeout: 0,
+  headersTimeout: 30_000,
+  /** Longer than the 60 s of common load balancers, which would else ask on a connection that we close. */
+  keepAliveTimeout: 65_000,
+  noDelay: true,
+  /** `Upgrade` is an offer: with a body, or to HTTP/2, the request is answered as if it were not there. */
+  shouldUpgradeCallback: ({ headers }: IncomingMessage) =>
+    headers["content-length"] === undefined &&
+    headers["transfer-encoding"] === undefined &&
+    headers.upgrade?.toLowerCase() !== "h2c"
+}
+
+const answers: {
+  readonly [code: string]: readonly [
+    string,
+    { readonly status: number; readonly title: string; readonly code: string }
+  ]
+} = {
+  HPE_HEADER_OVERFLOW: [
+    "Request Header Fields Too Large",
+    { ...plain(new Problem.BadMessage({})), status: 431 }
+  ],
+  ERR_HTTP_REQUEST_TIMEOUT: ["Request Timeout", { ...plain(new Problem.BadMessage({})), status: 408 }]
+}
+
+function plain({ status, title, code }: Problem.BadMessage) {
+  return { status, title, code }
+}
+
+/** Listener of `clientError`: a message that the parser refuses is answered once, and its connection closed. */
+export const onClientError = (error: NodeJS.ErrnoException, socket: Duplex): void => {
+  if (error.code === "ECONNRESET" || !socket.writable) return void socket.destroy()
+  const [reason, problem] = answers[error.code ?? ""] ?? ["Bad Request", plain(new Problem.BadMessage({}))]
+  const requestId = randomUUID()
+  const body = JSON.stringify({ type: "about:blank", ...problem, requestId })
+  socket.end(
+    `HTTP/1.1 ${problem.status} ${reason}\r\nConnection: close\r\nContent-Type: application/problem+json\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nCache-Control: no-store\r\nX-Request-Id: ${requestId}\r\n\r\n${body}`
+  )
+}
