@@ -1,0 +1,70 @@
+import { Duplex } from "node:stream"
+import type { Channel } from "./Channel.ts"
+import type { Session } from "./Session.ts"
+
+/** A stream that nobody listens to must not end the process when its tunnel breaks. */
+const ignore = (): void => {}
+
+/** The reader is asked for more below this; the flow-control window, not this, holds the sender back. */
+const READ_AHEAD = 16 * 1024
+
+/**
+ * One stream of a session. `end()` sends FIN and reading goes on; `destroy()` sends RST.
+ * Fails with `code` "ECONNRESET" when the peer resets it, or with the session's error.
+ */
+export class Stream extends Duplex {
+  readonly session: Session
+  readonly #channel: Channel
+
+  /** Only a session makes streams: `open()`, `onStream`. */
+  constructor(session: Session, channel: Channel, writeAhead: number) {
+    super({
+      allowHalfOpen: true,
+      readableHighWaterMark: READ_AHEAD,
+      writableHighWaterMark: writeAhead
+    })
+    this.session = session
+    this.#channel = channel
+    this.on("error", ignore)
+  }
+
+  get id(): number {
+    return this.#channel.id
+  }
+
+  override read(size?: number): Buffer | null {
+    const chunk: Buffer | null = super.read(size)
+    // The window opens by what the application takes, not by what waits in this object's buffer.
+    if (chunk !== null) this.#channel.taken()
+    return chunk
+  }
+
+  override _read(): void {
+    this.#channel.pull()
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, callback: WriteCallback): void {
+    this.#channel.write(chunk, undefined, callback)
+  }
+
+  override _writev(entries: Array<WriteEntry>, callback: WriteCallback): void {
+    this.#channel.write(undefined, entries, callback)
+  }
+
+  override _final(callback: WriteCallback): void {
+    this.#channel.finish(callback)
+  }
+
+  override _destroy(error: Error | null, callback: WriteCallback): void {
+    this.#channel.abandon(error)
+    callback(error)
+  }
+}
+
+export type WriteCallback = (error?: Error | null) => void
+
+/** An element of what `_writev` is given. Strings were decoded: `decodeStrings` is on. */
+export interface WriteEntry {
+  chunk: Buffer
+  encoding: BufferEncoding
+}
