@@ -75,28 +75,28 @@ export class SignInSessions extends Context.Service<
       reason: EndReason
     ) => Effect.Effect<Option.Option<SignInSession>, StorageUnavailable>
 
-    /** Ends one of a user's sessions by its public id; false where that user has none of that id. */
+    /** Ends one of a user's sessions by its public id; none where that user has none of that id. */
     readonly endOne: (
       tenantId: TenantId,
       userId: UserId,
       id: SignInSessionId
-    ) => Effect.Effect<boolean, StorageUnavailable>
+    ) => Effect.Effect<Option.Option<SignInSession>, StorageUnavailable>
 
-    /** Ends all of a user's sessions but one; answers how many. */
+    /** Ends all of a user's sessions but one; answers which. */
     readonly endOthers: (
       tenantId: TenantId,
       userId: UserId,
       except: SignInSessionId
-    ) => Effect.Effect<number, StorageUnavailable>
+    ) => Effect.Effect<ReadonlyArray<SignInSession>, StorageUnavailable>
 
     /**
      * Ends what a provider's logout token names: the sessions of its `sid`, of its `subject`, or where it names
-     * both, of both together. Crosses tenants, since a provider does not know of ours. Answers how many.
+     * both, of both together. Crosses tenants, since a provider does not know of ours. Answers which.
      */
     readonly endByProvider: (
       issuer: string,
       named: { readonly subject: string | null; readonly sid: string | null }
-    ) => Effect.Effect<number, StorageUnavailable>
+    ) => Effect.Effect<ReadonlyArray<SignInSession>, StorageUnavailable>
 
     /** Takes the right to refresh a session's tokens, for the whole cluster, for `millis` at most. */
     readonly lockRefresh: (
@@ -159,7 +159,7 @@ const makeMemory = Effect.gen(function* () {
   const endWhere = (test: (session: SignInSession) => boolean, reason: EndReason, now: number) => {
     const ended = Array.from(sessions.values()).filter((session) => isLive(session, now) && test(session))
     for (const session of ended) remove(session, reason, now)
-    return ended.length
+    return ended
   }
 
   /** Map order is the order of the last sign-in begun, so the front is what has expired first. */
@@ -253,14 +253,14 @@ const makeMemory = Effect.gen(function* () {
       }),
 
     endOne: (tenantId, userId, id) =>
-      withNow(
-        (now) =>
-          endWhere(
-            (one) => one.tenantId === tenantId && one.userId === userId && one.id === id,
-            "revoked",
-            now
-          ) > 0
-      ),
+      withNow((now) => {
+        const [ended] = endWhere(
+          (one) => one.tenantId === tenantId && one.userId === userId && one.id === id,
+          "revoked",
+          now
+        )
+        return Option.fromUndefinedOr(ended)
+      }),
 
     endOthers: (tenantId, userId, except) =>
       withNow((now) =>
@@ -273,7 +273,7 @@ const makeMemory = Effect.gen(function* () {
 
     endByProvider: (issuer, { sid, subject }) =>
       withNow((now) => {
-        if (sid === null && subject === null) return 0
+        if (sid === null && subject === null) return []
         return endWhere(
           (one) =>
             one.issuer === issuer &&

@@ -1,0 +1,124 @@
+import { createHash } from "node:crypto"
+import type { JWTPayload } from "jose"
+
+/**
+ * Judgement, apart from the network: what a token must say beyond what `openid-client` and `jose` check. Each
+ * answers the name of the first check that fails, or undefined.
+ */
+
+/** Clocks that differ; OpenID Connect Core §3.1.3.7 leaves it to us. */
+const skewSeconds = 60
+
+/** A token that we have just asked for was not made before the sign-in began. */
+const maxAgeSeconds = 10 * 60
+
+/** OpenID Connect Core §2: at most 255 ASCII characters. */
+const isSubject = (subject: unknown): subject is string =>
+  typeof subject === "string" && /^[\x20-\x7e]{1,255}$/.test(subject)
+
+const isSid = (sid: unknown): sid is string => typeof sid === "string" && /^[\x20-\x7e]{1,255}$/.test(sid)
+
+/** What an ID token of the code flow says, once it has been believed. */
+export interface IdTokenClaims extends JWTPayload {
+  readonly iss: string
+  readonly sub: string
+  readonly sid?: string
+}
+
+interface Expected {
+  readonly clientId: string
+  readonly now: number
+}
+
+const checkTime = (claims: JWTPayload, now: number): string | undefined => {
+  const { iat, exp } = claims
+  if (typeof exp !== "number" || exp * 1000 <= now - skewSeconds * 1000) return "exp"
+  if (typeof iat !== "number" || iat * 1000 > now + skewSeconds * 1000) return "iat"
+  return iat * 1000 < now - (maxAgeSeconds + skewSeconds) * 1000 ? "iat" : undefined
+}
+
+/** OpenID Connect Core §3.1.3.7 (`aud`, `azp`, `iat`) and §3.1.3.8 (`at_hash`). */
+export const checkIdToken = (
+  claims: JWTPayload,
+  header: { readonly alg?: string | undefined },
+  accessToken: string,
+  { clientId, now }: Expected
+): string | undefined => {
+  if (!isSubject(claims.sub)) return "sub"
+  const time = checkTime(claims, now)
+  if (time !== undefined) return time
+  const azp = claims["azp"]
+  if (azp !== undefined && azp !== clientId) return "azp"
+  if (Array.isArray(claims.aud) && claims.aud.length > 1 && azp === undefined) return "azp"
+  const atHash = claims["at_hash"]
+  if (atHash !== undefined && atHash !== accessTokenHash(header.alg ?? "", accessToken)) return "at_hash"
+  const sid = claims["sid"]
+  return sid === undefined || isSid(sid) ? undefined : "sid"
+}
+
+/** The left half of the hash that the signature's algorithm has; Ed25519's is SHA-512. */
+export const accessTokenHash = (alg: string, accessToken: string): string => {
+  const bits = /(256|384|512)$/.exec(alg)?.[1] ?? "512"
+  const digest = createHash(`sha${alg.startsWith("Ed") ? "512" : bits}`)
+    .update(accessToken, "ascii")
+    .digest()
+  return digest.subarray(0, digest.length / 2).toString("base64url")
+}
+
+/** OpenID Connect Core §12.2: a refreshed ID token is of the same person, from the same issuer. */
+export const checkRefreshed = (
+  claims: JWTPayload,
+  header: { readonly alg?: string | undefined },
+  accessToken: string,
+  former: { readonly issuer: string; readonly subject: string },
+  expected: Expected
+): string | undefined => {
+  if (claims.sub !== former.subject) return "sub"
+  if (claims.iss !== former.issuer) return "iss"
+  return checkIdToken(claims, header, accessToken, expected)
+}
+
+/** What a logout token asks for. */
+export interface LogoutNotice {
+  readonly issuer: string
+  readonly subject: string | null
+  readonly sid: string | null
+  readonly jti: string
+  /** Until when its `jti` must be remembered, in milliseconds. */
+  readonly expiresAt: number
+}
+
+const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
+
+/** OpenID Connect Back-Channel Logout 1.0 §2.6, after signature, `iss` and `aud`. */
+export const readLogoutToken = (
+  claims: JWTPayload,
+  header: { readonly typ?: string | undefined },
+  now: number
+): LogoutNotice | string => {
+  // Recommended and not required (§2.4); but a token of another type is never one (RFC 8725 §3.11).
+  const typ = header.typ?.toLowerCase().replace(/^application\//, "")
+  if (typ !== undefined && typ !== "logout+jwt") return "typ"
+  const time = checkTime(claims, now)
+  if (time !== undefined) return time
+  const { iss, jti, exp, sub } = claims
+  const { events, sid } = claims
+  if (!isObject(events) || !isObject(events[logoutEvent])) return "events"
+  // An ID token has one, and must not pass for a logout token.
+  if ("nonce" in claims) return "nonce"
+  if (typeof jti !== "string" || jti === "" || jti.length > 255) return "jti"
+  if (sub !== undefined && !isSubject(sub)) return "sub"
+  if (sid !== undefined && !isSid(sid)) return "sid"
+  if (sub === undefined && sid === undefined) return "sub"
+  if (typeof iss !== "string" || exp === undefined) return "iss"
+  return {
+    issuer: iss,
+    subject: sub ?? null,
+    sid: sid ?? null,
+    jti,
+    expiresAt: (exp + skewSeconds) * 1000
+  }
+}
+
+const isObject = (value: unknown): value is { readonly [key: string]: unknown } =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
