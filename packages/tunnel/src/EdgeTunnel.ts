@@ -194,6 +194,11 @@ export class EdgeTunnel implements TunnelHandle {
     return new EdgeOffline({ edgeId })
   }
 
+  /** Whatever arrives is a sign of life. The session's clock is monotonic, ours tells the date. */
+  #lastReceivedAt(): number {
+    return this.#options.now() - (performance.now() - this.#session.lastReceivedAt)
+  }
+
   #closed(): void {
     clearTimeout(this.#helloTimer)
     clearTimeout(this.#heartbeatTimer)
@@ -210,7 +215,7 @@ export class EdgeTunnel implements TunnelHandle {
       proxyId,
       connectedAt: this.#connectedAt,
       get lastHeartbeatAt() {
-        return DateTime.makeUnsafe(Math.max(tunnel.#lastHeartbeatAt, tunnel.#session.lastReceivedAt))
+        return DateTime.makeUnsafe(Math.max(tunnel.#lastHeartbeatAt, tunnel.#lastReceivedAt()))
       },
       get agent() {
         return tunnel.#hello?.agent ?? null

@@ -7,6 +7,12 @@ import { Schema } from "effect"
 
 export const TUNNEL_PATH = "/tunnel/connect"
 
+/**
+ * Of a WebSocket message. A peer may send all that its window allows as one frame in one message, and windows
+ * grow to 4 MiB; the rest is for what was coalesced with it.
+ */
+export const MAX_MESSAGE = 4 * 1024 * 1024 + 256 * 1024
+
 export type ProtocolVersion = "v1" | "v2"
 
 /** `Sec-WebSocket-Protocol`, newest first. A client that offers none is of the first generation. */

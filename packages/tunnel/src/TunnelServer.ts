@@ -22,6 +22,7 @@ import { SessionDirectory } from "./SessionDirectory.ts"
 import type { DialError, EdgeStream } from "./DialError.ts"
 import { TunnelDialer } from "./TunnelDialer.ts"
 import * as TunnelMetrics from "./TunnelMetrics.ts"
+import { MAX_MESSAGE } from "./TunnelProtocol.ts"
 import { WebSocketTransport } from "./WebSocketTransport.ts"
 import { Session } from "./yamux/Session.ts"
 
@@ -93,9 +94,6 @@ const defaults = {
   failedHandshakes: { limit: 30, windowMillis: 60_000 },
   contention: defaultContention
 }
-
-/** A peer may send its whole window, which grows to 4 MiB, as one frame in one message. */
-const MAX_MESSAGE = 4 * 1024 * 1024 + 64 * 1024
 
 const make = Effect.fnUntraced(function* (given: TunnelServerOptions) {
   const options = { ...defaults, ...given }
