@@ -1,4 +1,7 @@
 import { Clock, Context, Duration, Effect, HashMap, Layer, Option, Ref, Schema } from "effect"
+import { TenantId } from "./CurrentUser.ts"
+import { EdgeId } from "./Edges.ts"
+import { TokenId } from "./SessionTokens.ts"
 
 /**
  * The live tunnels of one proxy, at most one for each session token. The newest wins: registering swaps
@@ -8,9 +11,9 @@ import { Clock, Context, Duration, Effect, HashMap, Layer, Option, Ref, Schema }
 
 /** What is known of a live tunnel. Bytes are of streams' payload, as the proxy sees it, since it connected. */
 export const SessionSummary = Schema.Struct({
-  edgeId: Schema.String,
-  tenantId: Schema.String,
-  tokenId: Schema.String,
+  edgeId: EdgeId,
+  tenantId: TenantId,
+  tokenId: TokenId,
   connectedAt: Schema.DateTimeUtcFromString,
   lastHeartbeatAt: Schema.DateTimeUtcFromString,
   protocol: Schema.Literals(["v1", "v2"]),
@@ -38,7 +41,7 @@ export interface TunnelHandle {
 }
 
 export class SessionNotFound extends Schema.TaggedError<SessionNotFound>()("SessionNotFound", {
-  tokenId: Schema.String
+  tokenId: TokenId
 }) {
   override get message(): string {
     return `no session for token ${this.tokenId}`
@@ -49,16 +52,16 @@ export class SessionStore extends Context.Service<
   SessionStore,
   {
     /** Makes `handle` the token's session; answers whether that displaced another one. */
-    readonly register: (tokenId: string, handle: TunnelHandle) => Effect.Effect<boolean>
+    readonly register: (tokenId: TokenId, handle: TunnelHandle) => Effect.Effect<boolean>
     /** Removes only while `handle` is the current one; answers whether it did. Does not close it. */
-    readonly unregister: (tokenId: string, handle: TunnelHandle) => Effect.Effect<boolean>
-    readonly lookup: (tokenId: string) => Effect.Effect<Option.Option<TunnelHandle>>
+    readonly unregister: (tokenId: TokenId, handle: TunnelHandle) => Effect.Effect<boolean>
+    readonly lookup: (tokenId: TokenId) => Effect.Effect<Option.Option<TunnelHandle>>
     /** The session that this edge registered last; an edge has two tokens while one is being replaced. */
-    readonly lookupEdge: (edgeId: string) => Effect.Effect<Option.Option<TunnelHandle>>
-    readonly exists: (tokenId: string) => Effect.Effect<boolean>
+    readonly lookupEdge: (edgeId: EdgeId) => Effect.Effect<Option.Option<TunnelHandle>>
+    readonly exists: (tokenId: TokenId) => Effect.Effect<boolean>
     /** Copies: they do not change afterwards. */
     readonly list: Effect.Effect<ReadonlyArray<SessionSummary>>
-    readonly heartbeat: (tokenId: string) => Effect.Effect<void, SessionNotFound>
+    readonly heartbeat: (tokenId: TokenId) => Effect.Effect<void, SessionNotFound>
     /** Removes and closes what has been silent for longer than `after`; answers how many. */
     readonly cleanupExpired: (after: Duration.Input) => Effect.Effect<number>
   }
@@ -79,7 +82,7 @@ export class SessionStore extends Context.Service<
         )
 
       // Uninterruptible: between the swap and the close, the displaced handle is known to nobody else.
-      const register = Effect.fnUntraced(function* (tokenId: string, handle: TunnelHandle) {
+      const register = Effect.fnUntraced(function* (tokenId: TokenId, handle: TunnelHandle) {
         const displaced = yield* Ref.modify(state, (current) => [
           HashMap.get(current.sessions, tokenId).pipe(Option.filter((other) => other !== handle)),
           insert(current, tokenId, handle)
@@ -88,29 +91,29 @@ export class SessionStore extends Context.Service<
         return Option.isSome(displaced)
       }, Effect.uninterruptible)
 
-      const unregister = (tokenId: string, handle: TunnelHandle) =>
+      const unregister = (tokenId: TokenId, handle: TunnelHandle) =>
         Ref.modify(state, (current) =>
           isCurrent(current, tokenId, handle) ? [true, remove(current, tokenId, handle)] : [false, current]
         )
 
-      const lookup = (tokenId: string) =>
+      const lookup = (tokenId: TokenId) =>
         Effect.map(Ref.get(state), (current) => HashMap.get(current.sessions, tokenId))
 
-      const lookupEdge = (edgeId: string) =>
+      const lookupEdge = (edgeId: EdgeId) =>
         Effect.map(Ref.get(state), (current) =>
           HashMap.get(current.tokenOfEdge, edgeId).pipe(
             Option.flatMap((tokenId) => HashMap.get(current.sessions, tokenId))
           )
         )
 
-      const heartbeat = Effect.fnUntraced(function* (tokenId: string) {
+      const heartbeat = Effect.fnUntraced(function* (tokenId: TokenId) {
         const handle = yield* lookup(tokenId)
         if (Option.isNone(handle)) return yield* new SessionNotFound({ tokenId })
         yield* handle.value.recordHeartbeat
       })
 
       const expire = Effect.fnUntraced(function* (
-        tokenId: string,
+        tokenId: TokenId,
         handle: TunnelHandle,
         isSilent: (handle: TunnelHandle) => boolean
       ) {
@@ -129,9 +132,10 @@ export class SessionStore extends Context.Service<
         const patience = Duration.toMillis(Duration.fromInputUnsafe(after))
         const isSilent = (handle: TunnelHandle) =>
           clock.currentTimeMillisUnsafe() - handle.summary.lastHeartbeatAt.epochMilliseconds > patience
+        const silent = Array.from((yield* Ref.get(state)).sessions).filter(([, handle]) => isSilent(handle))
         let removed = 0
-        for (const [tokenId, handle] of (yield* Ref.get(state)).sessions) {
-          if (isSilent(handle) && (yield* expire(tokenId, handle, isSilent))) removed++
+        for (const [tokenId, handle] of silent) {
+          if (yield* expire(tokenId, handle, isSilent)) removed++
         }
         return removed
       })
@@ -156,22 +160,22 @@ export class SessionStore extends Context.Service<
 const CLOSE_PATIENCE = Duration.minutes(1)
 
 interface State {
-  readonly sessions: HashMap.HashMap<string, TunnelHandle>
+  readonly sessions: HashMap.HashMap<TokenId, TunnelHandle>
   /** The token that each edge registered last. Always the key of a session. */
-  readonly tokenOfEdge: HashMap.HashMap<string, string>
+  readonly tokenOfEdge: HashMap.HashMap<EdgeId, TokenId>
 }
 
 const empty: State = { sessions: HashMap.empty(), tokenOfEdge: HashMap.empty() }
 
-const isCurrent = (state: State, tokenId: string, handle: TunnelHandle): boolean =>
+const isCurrent = (state: State, tokenId: TokenId, handle: TunnelHandle): boolean =>
   Option.getOrUndefined(HashMap.get(state.sessions, tokenId)) === handle
 
-const insert = (state: State, tokenId: string, handle: TunnelHandle): State => ({
+const insert = (state: State, tokenId: TokenId, handle: TunnelHandle): State => ({
   sessions: HashMap.set(state.sessions, tokenId, handle),
   tokenOfEdge: HashMap.set(state.tokenOfEdge, handle.summary.edgeId, tokenId)
 })
 
-const remove = (state: State, tokenId: string, handle: TunnelHandle): State => ({
+const remove = (state: State, tokenId: TokenId, handle: TunnelHandle): State => ({
   sessions: HashMap.remove(state.sessions, tokenId),
   tokenOfEdge: HashMap.modifyAt(
     state.tokenOfEdge,
