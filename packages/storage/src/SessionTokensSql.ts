@@ -16,8 +16,9 @@ import * as TypeId from "@edge-relay/domain/TypeId"
 import { Database } from "./Database.ts"
 
 /**
- * Session tokens in SQL. They go with their edge, by ON DELETE CASCADE, and what granted them goes with them. The
- * row of the edge is locked by whatever gives it a token, so that tokens of one edge are in one order.
+ * Session tokens in SQL. They go with their edge, by ON DELETE CASCADE, and what granted them goes with them.
+ * Whatever changes tokens of an edge locks the edge's row first: they are in one order, and two that change several
+ * of them do not wait for each other.
  */
 
 interface Row {
@@ -53,15 +54,25 @@ export const layer = Layer.effect(
         return row === undefined ? yield* new TokenRejected() : row
       })
 
-    const revokeWhere = Effect.fnUntraced(function* (which: Fragment) {
+    /** Waits for others that change this edge's tokens. Portable, where FOR UPDATE is not. */
+    const lockEdge = (tenantId: TenantId, edgeId: EdgeId) =>
+      sql`UPDATE edges SET token_generation = token_generation WHERE tenant_id = ${tenantId} AND id = ${edgeId}`
+
+    /** Of an edge that is locked. */
+    const revokeWhere = Effect.fnUntraced(function* (tenantId: TenantId, edgeId: EdgeId, which: Fragment) {
       const now = yield* Clock.currentTimeMillis
-      const rows = yield* sql<Row>`UPDATE session_tokens SET revoked_at = ${now}
-        WHERE revoked_at IS NULL AND ${which} RETURNING id, tenant_id, edge_id`
-      for (const { id, tenant_id, edge_id } of rows) {
-        yield* events.append(tenant_id, { type: "token.revoked", edgeId: edge_id, tokenId: id })
-      }
-      return rows.map(({ id }) => id)
+      const rows = yield* sql<{ id: TokenId; generation: number | bigint }>`
+        UPDATE session_tokens SET revoked_at = ${now}
+        WHERE tenant_id = ${tenantId} AND edge_id = ${edgeId} AND revoked_at IS NULL AND ${which}
+        RETURNING id, generation`
+      const revoked = rows.toSorted((a, b) => Number(a.generation) - Number(b.generation)).map(({ id }) => id)
+      for (const tokenId of revoked)
+        yield* events.append(tenantId, { type: "token.revoked", edgeId, tokenId })
+      return revoked
     })
+
+    const revokeOf = (operation: string, tenantId: TenantId, edgeId: EdgeId, which: Fragment) =>
+      transaction(operation, Effect.andThen(lockEdge(tenantId, edgeId), revokeWhere(tenantId, edgeId, which)))
 
     /** Inserts the edge's next token, and answers with its place in their order. */
     const add = Effect.fnUntraced(function* (
@@ -98,12 +109,12 @@ export const layer = Layer.effect(
         "SessionTokens.connected",
         Effect.gen(function* () {
           const now = yield* Clock.currentTimeMillis
+          yield* lockEdge(token.tenant_id, token.edge_id)
           const first = yield* sql`UPDATE session_tokens SET connected_at = ${now}
             WHERE id = ${tokenId} AND connected_at IS NULL AND revoked_at IS NULL RETURNING id`
           if (first.length === 0) return undefined
-          return yield* revokeWhere(
-            sql`tenant_id = ${token.tenant_id} AND edge_id = ${token.edge_id} AND generation < ${Number(token.generation)}`
-          )
+          const older = sql`generation < ${Number(token.generation)}`
+          return yield* revokeWhere(token.tenant_id, token.edge_id, older)
         })
       )
       // Connected elsewhere at the same moment, or revoked: the second look tells which.
@@ -141,33 +152,31 @@ export const layer = Layer.effect(
       }),
 
       revoke: Effect.fn("SessionTokens.revoke")(function* (tenantId, tokenId) {
-        const revoked = yield* transaction(
+        const [token] = yield* run(
           "SessionTokens.revoke",
-          revokeWhere(sql`tenant_id = ${tenantId} AND id = ${tokenId}`)
+          sql<Row>`SELECT id, tenant_id, edge_id FROM session_tokens
+            WHERE tenant_id = ${tenantId} AND id = ${tokenId} AND revoked_at IS NULL`
         )
-        return revoked.length > 0
+        if (token === undefined) return false
+        const which = sql`id = ${tokenId}`
+        return (yield* revokeOf("SessionTokens.revoke", tenantId, token.edge_id, which)).length > 0
       }),
 
-      revokeAllOf: Effect.fn("SessionTokens.revokeAllOf")(function* (tenantId, edgeId) {
-        return yield* transaction(
-          "SessionTokens.revokeAllOf",
-          revokeWhere(sql`tenant_id = ${tenantId} AND edge_id = ${edgeId}`)
-        )
-      }),
+      revokeAllOf: (tenantId, edgeId) =>
+        revokeOf("SessionTokens.revokeAllOf", tenantId, edgeId, sql`generation > 0`),
 
       revokeReplaced: Effect.gen(function* () {
         const now = yield* Clock.currentTimeMillis
         // Mostly there are none: found without asking for the write lock.
         const over = yield* run(
           "SessionTokens.revokeReplaced",
-          sql`SELECT id FROM session_tokens WHERE valid_until <= ${now} AND revoked_at IS NULL LIMIT 1`
+          sql<Row>`SELECT DISTINCT tenant_id, edge_id FROM session_tokens
+            WHERE valid_until <= ${now} AND revoked_at IS NULL`
         )
-        if (over.length === 0) return 0
-        const revoked = yield* transaction(
-          "SessionTokens.revokeReplaced",
-          revokeWhere(sql`valid_until <= ${now}`)
+        const revoked = yield* Effect.forEach(over, ({ tenant_id, edge_id }) =>
+          revokeOf("SessionTokens.revokeReplaced", tenant_id, edge_id, sql`valid_until <= ${now}`)
         )
-        return revoked.length
+        return revoked.flat().length
       }),
 
       prune: Effect.fn("SessionTokens.prune")(function* (before) {

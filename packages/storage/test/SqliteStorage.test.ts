@@ -1,0 +1,23 @@
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+import { layer } from "@effect/vitest"
+import { Effect, Layer, Redacted } from "effect"
+import { crypto } from "../../domain/test/contract/Fixtures.ts"
+import * as StorageContract from "../../domain/test/contract/StorageContract.ts"
+import { Database } from "../src/Database.ts"
+import * as SqlStorage from "../src/SqlStorage.ts"
+
+const database = Layer.unwrap(
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "edge-relay-"))),
+      (folder) => Effect.sync(() => fs.rmSync(folder, { recursive: true }))
+    ),
+    (folder) => Database.layer({ url: Redacted.make(`sqlite:${path.join(folder, "test.db")}`) })
+  )
+)
+
+layer(SqlStorage.layer.pipe(Layer.provideMerge(database), Layer.provideMerge(crypto)))((it) =>
+  StorageContract.suite("SQLite", it)
+)
