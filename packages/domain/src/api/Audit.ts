@@ -1,13 +1,14 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
+import { AuditId } from "../AuditLog.ts"
 import { EdgeId } from "../Edges.ts"
 import { Authorization } from "./Authorization.ts"
-import { Conventions } from "./Conventions.ts"
+import { BodyRules, Conventions } from "./Conventions.ts"
 import { Page, pageQuery } from "./Page.ts"
 import { Timestamp } from "./Timestamp.ts"
 
 export const AuditEvent = Schema.Struct({
-  id: Schema.String,
+  id: AuditId,
   at: Timestamp,
   action: Schema.String,
   outcome: Schema.Literals(["success", "failure"]),
@@ -30,6 +31,7 @@ export class AuditApi extends HttpApiGroup.make("audit")
       success: Page(AuditEvent)
     })
   )
+  .middleware(BodyRules)
   .middleware(Authorization)
   .middleware(Conventions)
   .annotateMerge(OpenApi.annotations({ title: "Audit", description: "Who did what, when, from where." })) {}

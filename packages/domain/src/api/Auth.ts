@@ -1,8 +1,8 @@
 import { Schema } from "effect"
-import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { SignInSessionId, TenantId, UserId } from "../CurrentUser.ts"
 import { Authorization } from "./Authorization.ts"
-import { Conventions } from "./Conventions.ts"
+import { BodyRules, Conventions } from "./Conventions.ts"
 import {
   InvalidLogoutToken,
   InvalidRequest,
@@ -61,7 +61,11 @@ export class SignInApi extends HttpApiGroup.make("signIn")
       error: [InvalidLogoutToken, TooManyRequests, ProviderUnavailable, StorageUnavailable]
     })
   )
+  .middleware(BodyRules)
   .middleware(Conventions)
+  // Identity providers and their portals add parameters of their own, and RFC 6749 §3.1 says to ignore them.
+  .annotate(HttpApi.QueryParseOptions, {})
+  .annotate(HttpApi.PayloadParseOptions, {})
   .annotateMerge(
     OpenApi.annotations({
       title: "Sign-in",
@@ -90,6 +94,7 @@ export class AuthApi extends HttpApiGroup.make("auth")
     }),
     HttpApiEndpoint.delete("endOtherSessions", "/api/auth/sessions", { success: HttpApiSchema.NoContent })
   )
+  .middleware(BodyRules)
   .middleware(Authorization)
   .middleware(Conventions)
   .annotateMerge(

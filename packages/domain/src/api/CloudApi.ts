@@ -6,9 +6,14 @@ import { EdgesApi } from "./Edges.ts"
 import { EdgePairingApi, PairingApi } from "./Pairing.ts"
 import { HealthApi, SystemApi } from "./System.ts"
 
-/** What the cloud answers itself. */
+/**
+ * What the cloud answers itself. Bodies and queries are strict: a field that the contract does not know is
+ * refused by name, so that a misspelt filter is an error and not a longer list.
+ */
 export class CloudApi extends HttpApi.make("edge-relay")
   .add(SignInApi, AuthApi, EdgePairingApi, PairingApi, EdgesApi, AuditApi, SystemApi, HealthApi)
+  .annotate(HttpApi.PayloadParseOptions, { onExcessProperty: "error", errors: "all" })
+  .annotate(HttpApi.QueryParseOptions, { onExcessProperty: "error", errors: "all" })
   .annotateMerge(
     OpenApi.annotations({
       title: "Edge Relay",

@@ -2,7 +2,7 @@ import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { EdgeId } from "../Edges.ts"
 import { Authorization } from "./Authorization.ts"
-import { Conventions } from "./Conventions.ts"
+import { BodyRules, Conventions } from "./Conventions.ts"
 import { Page, pageQuery } from "./Page.ts"
 import { EdgeNotFound, EdgeSessionNotFound, TooManyRequests, Unavailable } from "./Problem.ts"
 import { Timestamp } from "./Timestamp.ts"
@@ -118,6 +118,7 @@ export class EdgesApi extends HttpApiGroup.make("edges")
       error: EdgeNotFound
     })
   )
+  .middleware(BodyRules)
   .middleware(Authorization)
   .middleware(Conventions)
   .annotateMerge(

@@ -1,9 +1,9 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-import * as TypeId from "../TypeId.ts"
+import { CodeId } from "../PairingCodes.ts"
 import { EdgeId } from "../Edges.ts"
 import { Authorization } from "./Authorization.ts"
-import { Conventions } from "./Conventions.ts"
+import { BodyRules, Conventions } from "./Conventions.ts"
 import { Page, pageQuery } from "./Page.ts"
 import {
   AccessDenied,
@@ -21,7 +21,6 @@ const Name = Schema.String.check(Schema.isTrimmed(), Schema.isMinLength(1), Sche
 const Hostname = Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(253))
 /** As a person types it: case, spaces and hyphens do not matter. */
 const TypedCode = Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(64))
-const CodeId = TypeId.schema("code").pipe(Schema.brand("CodeId"))
 
 export const NewCode = Schema.Struct({
   id: CodeId,
@@ -88,6 +87,7 @@ export class EdgePairingApi extends HttpApiGroup.make("edgePairing")
       error: [AuthorizationPending, SlowDown, AccessDenied, ExpiredToken, TooManyRequests, StorageUnavailable]
     })
   )
+  .middleware(BodyRules)
   .middleware(Conventions)
   .annotateMerge(
     OpenApi.annotations({ title: "Edge pairing", description: "How an edge gets its session token." })
@@ -123,6 +123,7 @@ export class PairingApi extends HttpApiGroup.make("pairing")
       error: [NotFound, TooManyRequests]
     })
   )
+  .middleware(BodyRules)
   .middleware(Authorization)
   .middleware(Conventions)
   .annotateMerge(

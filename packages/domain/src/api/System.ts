@@ -1,7 +1,7 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Authorization } from "./Authorization.ts"
-import { Conventions } from "./Conventions.ts"
+import { BodyRules, Conventions } from "./Conventions.ts"
 import { Timestamp } from "./Timestamp.ts"
 
 export const SystemInfo = Schema.Struct({
@@ -31,6 +31,7 @@ export class SystemApi extends HttpApiGroup.make("system")
     HttpApiEndpoint.get("info", "/api/system/info", { success: SystemInfo }),
     HttpApiEndpoint.get("stats", "/api/system/stats", { success: SystemStats })
   )
+  .middleware(BodyRules)
   .middleware(Authorization)
   .middleware(Conventions)
   .annotateMerge(OpenApi.annotations({ title: "System", description: "Versions, limits, counts." })) {}

@@ -1,0 +1,56 @@
+import { Oidc } from "@edge-relay/auth/Oidc"
+import { SignInSessions } from "@edge-relay/domain/SignInSessions"
+import { Database } from "@edge-relay/storage/Database"
+import * as SqlStorage from "@edge-relay/storage/SqlStorage"
+import { SessionDirectory } from "@edge-relay/tunnel/SessionDirectory"
+import { TunnelDialer } from "@edge-relay/tunnel/TunnelDialer"
+import { NodeCrypto, NodeHttpClient } from "@effect/platform-node"
+import { Effect, Layer } from "effect"
+import { RateLimiter } from "effect/persistence"
+import { Config } from "./Config.ts"
+import { Presence } from "./Presence.ts"
+import * as PresenceRemote from "./PresenceRemote.ts"
+import { Readiness } from "./Readiness.ts"
+
+/** What `main.ts` closes `Server.ts` with: the database, the identity provider, and the proxies. */
+export const layer = Layer.unwrap(
+  Effect.map(Config, (config) => {
+    const database = SqlStorage.layer.pipe(Layer.provideMerge(Database.layer({ url: config.databaseUrl })))
+
+    const proxies = Layer.mergeAll(
+      TunnelDialer.layerRemote({ internalKey: config.internalKey }),
+      PresenceRemote.layer({ internalKey: config.internalKey }).pipe(
+        Layer.provide(NodeHttpClient.layerUndici)
+      )
+    ).pipe(Layer.provide(SessionDirectory.layerMemory(config.proxyInternalUrl.origin)))
+
+    const provider = Oidc.layer({ ...config.oidc, publicUrl: config.publicUrl })
+
+    return Layer.mergeAll(
+      database,
+      proxies,
+      provider,
+      SignInSessions.layerMemory,
+      RateLimiter.layer.pipe(Layer.provide(RateLimiter.layerStoreMemory))
+    ).pipe(Layer.provideMerge(NodeCrypto.layer))
+  })
+)
+
+/** What `/readyz` asks of them. */
+export const layerReadiness = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const readiness = yield* Readiness
+    const database = yield* Database
+    const oidc = yield* Oidc
+    const presence = yield* Presence
+    yield* readiness.require("database", missing(database.ready))
+    yield* readiness.require("identity provider", missing(oidc.ready))
+    yield* readiness.require(
+      "proxy",
+      Effect.sync(() => presence.missing()[0]?.reason)
+    )
+  })
+)
+
+const missing = <E>(ready: Effect.Effect<void, E>): Effect.Effect<string | undefined> =>
+  Effect.match(ready, { onFailure: () => "does not answer", onSuccess: () => undefined })

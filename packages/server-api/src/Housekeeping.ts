@@ -1,0 +1,36 @@
+import { AuditLog } from "@edge-relay/domain/AuditLog"
+import { EdgeEvents } from "@edge-relay/domain/EdgeEvents"
+import { PairingCodes } from "@edge-relay/domain/PairingCodes"
+import { PairingRequests } from "@edge-relay/domain/PairingRequests"
+import { SessionTokens } from "@edge-relay/domain/SessionTokens"
+import { DateTime, Effect, Layer, Schedule } from "effect"
+import { Config } from "./Config.ts"
+
+/**
+ * Drops what is no longer wanted, and revokes tokens whose time as the replaced one is over. Each server does it:
+ * to do it twice changes nothing.
+ */
+export const layer = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const { auditDays } = yield* Config
+    const audit = yield* AuditLog
+    const events = yield* EdgeEvents
+    const codes = yield* PairingCodes
+    const requests = yield* PairingRequests
+    const tokens = yield* SessionTokens
+
+    const prune = Effect.gen(function* () {
+      const now = yield* DateTime.now
+      yield* audit.prune(DateTime.subtract(now, { days: auditDays }))
+      // Listeners resume across a day.
+      yield* events.prune(DateTime.subtract(now, { days: 1 }))
+      yield* codes.prune(DateTime.subtract(now, { days: 1 }))
+      yield* requests.prune(DateTime.subtract(now, { days: 1 }))
+      yield* tokens.prune(DateTime.subtract(now, { days: 30 }))
+    })
+
+    // What fails is done the next time; the database's own module says why it failed.
+    yield* Effect.forkScoped(Effect.repeat(Effect.ignore(tokens.revokeReplaced), Schedule.spaced("1 minute")))
+    yield* Effect.forkScoped(Effect.repeat(Effect.ignore(prune), Schedule.spaced("1 hour")))
+  })
+)

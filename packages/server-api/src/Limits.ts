@@ -1,0 +1,81 @@
+import { StorageUnavailable, TooManyRequests } from "@edge-relay/domain/api/Problem"
+import { Context, Duration, Effect, Layer } from "effect"
+import { HttpEffect, type HttpServerRequest, HttpServerResponse } from "effect/http"
+import { RateLimiter } from "effect/persistence"
+import { isIPv6 } from "node:net"
+
+/** How often something may be tried. The counts are kept in memory, or in Redis for all servers together. */
+export class Limits extends Context.Service<
+  Limits,
+  {
+    /** Counts one try by `key`; fails with `Retry-After` set where there have been too many. */
+    readonly check: (
+      limit: LimitName,
+      key: string
+    ) => Effect.Effect<void, Refusal, HttpServerRequest.HttpServerRequest>
+  }
+>()("@edge-relay/server-api/Limits") {
+  static readonly layer = Layer.effect(
+    Limits,
+    Effect.gen(function* () {
+      const limiter = yield* RateLimiter.RateLimiter
+
+      const check = Effect.fnUntraced(function* (name: LimitName, key: string) {
+        const { limit, window } = limits[name]
+        yield* limiter
+          .consume({ key: `${name}:${key}`, limit, window })
+          .pipe(
+            Effect.catch(({ reason }) =>
+              reason._tag === "RateLimitExceeded" ? refuse(reason.retryAfter) : cannotCount(reason)
+            )
+          )
+      })
+
+      return Limits.of({ check })
+    })
+  )
+}
+
+/**
+ * Codes are guessed by trying, so every try counts by address (28⁸ codes, 10 tries a minute). What is made is
+ * limited by who makes it. A poll comes every 5 seconds, from many edges behind one address.
+ */
+const limits = {
+  pairingTry: { limit: 10, window: Duration.minutes(1) },
+  pairingBegin: { limit: 20, window: Duration.minutes(1) },
+  pairingPoll: { limit: 600, window: Duration.minutes(1) },
+  codeCreate: { limit: 60, window: Duration.minutes(1) },
+  userCodeTry: { limit: 30, window: Duration.minutes(1) }
+} satisfies { readonly [name: string]: { readonly limit: number; readonly window: Duration.Duration } }
+
+export type LimitName = keyof typeof limits
+
+/** Uncounted tries would be unlimited ones. */
+const cannotCount = (reason: RateLimiter.RateLimitStoreError): Effect.Effect<never, Refusal> =>
+  Effect.andThen(
+    Effect.logError("rate limits cannot be counted", reason),
+    Effect.fail(new StorageUnavailable({ detail: "Rate limits cannot be counted at the moment." }))
+  )
+
+type Refusal = TooManyRequests | StorageUnavailable
+
+const refuse = (
+  retryAfter: Duration.Duration
+): Effect.Effect<never, Refusal, HttpServerRequest.HttpServerRequest> => {
+  const seconds = Math.max(1, Math.ceil(Duration.toSeconds(retryAfter)))
+  return HttpEffect.appendPreResponseHandler((_request, response) =>
+    Effect.succeed(HttpServerResponse.setHeader(response, "retry-after", String(seconds)))
+  ).pipe(
+    Effect.andThen(Effect.fail(new TooManyRequests({ detail: `Too many tries. Try again in ${seconds} s.` })))
+  )
+}
+
+/** Who shares a count: an IPv4 address, or the /64 that one IPv6 subscriber has. */
+export const countedAs = (address: string): string => {
+  if (!isIPv6(address)) return address
+  const [head = "", tail] = address.toLowerCase().split("::")
+  const left = head === "" ? [] : head.split(":")
+  const right = tail === undefined || tail === "" ? [] : tail.split(":")
+  const missing = tail === undefined ? 0 : Math.max(0, 8 - left.length - right.length)
+  return [...left, ...Array.from({ length: missing }, () => "0"), ...right].slice(0, 4).join(":")
+}

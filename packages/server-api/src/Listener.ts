@@ -1,0 +1,99 @@
+import { maxBodyBytes } from "@edge-relay/domain/api/Conventions"
+import { NodeHttpServer } from "@effect/platform-node"
+import { Context, Effect, Layer, Option } from "effect"
+import { HttpRouter, HttpServerRequest } from "effect/http"
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
+import { AccessLog } from "./AccessLog.ts"
+import * as Answers from "./Answers.ts"
+import { clientAddress } from "./ClientAddress.ts"
+import { Config } from "./Config.ts"
+import { Gateway } from "./gateway/Gateway.ts"
+import * as GatewayRoute from "./gateway/GatewayRoute.ts"
+import * as GatewayServer from "./gateway/GatewayServer.ts"
+import { InternalServer } from "./InternalServer.ts"
+import { drain, listen } from "./Listening.ts"
+import { LiveEvents } from "./LiveEvents.ts"
+import { Readiness } from "./Readiness.ts"
+import * as RequestId from "./RequestId.ts"
+
+/**
+ * The public port: one `http.Server`, whose requests the gateway sees first and the router then. When it goes,
+ * it stops taking connections, says so at `/readyz`, and lets what runs finish for `DRAIN_SECONDS`.
+ */
+export class Listener extends Context.Service<Listener, { readonly port: number }>()(
+  "@edge-relay/server-api/Listener"
+) {
+  static readonly layer = Layer.effect(
+    Listener,
+    Effect.suspend(() => make)
+  ).pipe(Layer.provide(InternalServer.layer))
+}
+
+const make = Effect.gen(function* () {
+  const config = yield* Config
+  const gateway = yield* Gateway
+  const router = yield* HttpRouter.HttpRouter
+  const readiness = yield* Readiness
+  const live = yield* LiveEvents
+  const log = yield* AccessLog
+  // Built before this, so that it still answers while this drains.
+  yield* InternalServer
+
+  const scope = yield* Effect.scope
+  const addressOf = clientAddress(config.trustedProxies)
+  const address = (request: IncomingMessage) => addressOf(request.socket.remoteAddress, request.headers)
+
+  /** Handlers see who really asks, not the load balancer. */
+  const app = Effect.updateService(
+    Answers.finish(router.asHttpEffect()),
+    HttpServerRequest.HttpServerRequest,
+    (request) =>
+      request.modify({
+        remoteAddress: Option.some(addressOf(Option.getOrUndefined(request.remoteAddress), request.headers))
+      })
+  )
+  const handle = yield* NodeHttpServer.makeHandler(app, { scope })
+
+  const begin = (request: IncomingMessage, response: ServerResponse): void => {
+    const id = RequestId.assign(request)
+    response.setHeader("X-Request-Id", id)
+    log.watch(request, response, id, address(request))
+  }
+
+  const server = createServer({
+    ...GatewayServer.serverOptions,
+    // `Upgrade` is an offer, which only the gateway takes up; elsewhere the request is answered as it stands.
+    shouldUpgradeCallback: (request) =>
+      GatewayRoute.parse(request.method ?? "", request.url ?? "") !== undefined &&
+      (GatewayServer.serverOptions.shouldUpgradeCallback?.(request) ?? true)
+  })
+  server.on("request", (request, response) => {
+    begin(request, response)
+    if (!gateway.handle(request, response)) handle(request, response)
+  })
+  server.on("checkContinue", (request, response) => {
+    begin(request, response)
+    if (gateway.handle(request, response, { expectsContinue: true })) return
+    // A body that is refused for its size need not be sent first.
+    if (Number(request.headers["content-length"] ?? 0) <= maxBodyBytes) response.writeContinue()
+    handle(request, response)
+  })
+  server.on("upgrade", (request, socket, head) => {
+    RequestId.assign(request)
+    if (!gateway.upgrade(request, socket, head)) socket.destroy()
+  })
+  server.on("clientError", GatewayServer.onClientError)
+
+  const port = yield* listen(server, config.host, config.port, "API_PORT")
+  yield* Effect.logInfo("the API is up").pipe(
+    Effect.annotateLogs({ url: config.publicUrl.origin, host: config.host, port })
+  )
+  yield* Effect.addFinalizer(() =>
+    Effect.gen(function* () {
+      yield* readiness.drain
+      yield* live.close
+      yield* drain(server, config.drainSeconds)
+    })
+  )
+  return Listener.of({ port })
+})

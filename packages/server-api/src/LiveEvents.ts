@@ -1,0 +1,264 @@
+import { EdgeEvent, type EdgeView } from "@edge-relay/domain/api/Edges"
+import { TooManyRequests } from "@edge-relay/domain/api/Problem"
+import type { TenantId } from "@edge-relay/domain/CurrentUser"
+import { EdgeEvents } from "@edge-relay/domain/EdgeEvents"
+import { type EdgeId, Edges } from "@edge-relay/domain/Edges"
+import type { StorageUnavailable } from "@edge-relay/domain/StorageUnavailable"
+import { Clock, Context, Effect, Layer, Schedule, Schema, Semaphore } from "effect"
+import { Sse } from "effect/encoding"
+import { HttpServerResponse } from "effect/http"
+import * as EdgeViews from "./EdgeViews.ts"
+import { LiveListener } from "./LiveListener.ts"
+import { Presence } from "./Presence.ts"
+import { type Change, RecentChanges } from "./RecentChanges.ts"
+
+/**
+ * What happens to a tenant's edges, as it happens, to whoever listens: changes that any server stored, and tunnels
+ * that any proxy opened or lost. An event carries its edge as it is when the event is sent, and is encoded once
+ * for all of the tenant's listeners. One that comes twice does no harm, and none overtakes a newer state.
+ *
+ * An event's id is `<stored>-<millis>`: up to which stored change its listener has seen everything, and when.
+ */
+export class LiveEvents extends Context.Service<
+  LiveEvents,
+  {
+    /** An event stream that begins after `lastEventId`. `onEnded` is told how to end it, and answers how to forget it. */
+    readonly respond: (
+      tenantId: TenantId,
+      lastEventId: string | undefined,
+      onEnded: (end: () => void) => () => void
+    ) => Effect.Effect<HttpServerResponse.HttpServerResponse, TooManyRequests | StorageUnavailable>
+    /** How many listen at the moment. */
+    readonly count: () => number
+    /** Ends every stream: their listeners come back, to another server. */
+    readonly close: Effect.Effect<void>
+  }
+>()("@edge-relay/server-api/LiveEvents") {
+  static readonly layer = Layer.effect(
+    LiveEvents,
+    Effect.suspend(() => make)
+  )
+}
+
+/** How often stored changes are looked for while anybody listens; half of it is the mean delay. */
+const pollMillis = 150
+const pollLimit = 500
+/** Changes that come together are described together. */
+const gatherMillis = 10
+/** A comment keeps proxies from closing what is quiet. */
+const commentMillis = 15_000
+/** Servers hear of the same tunnel at different moments, by clocks that differ. */
+const slackMillis = 5_000
+/** Stored changes that are replayed one by one; who missed more is told the present state. */
+const maxReplay = 1000
+const maxListeners = 20_000
+const maxListenersOfTenant = 2_000
+/** What waits for one listener's socket. Mostly shared bytes; a snapshot of 10,000 edges has 4 MB. */
+const maxWaitingBytes = 8 * 1024 * 1024
+/** Most edges in one query. */
+const pageItems = 200
+
+/** `stored`: the newest stored change that has been seen when this one is told. */
+type Announced = Change & { readonly stored: number }
+
+/** A tenant that somebody listens to. */
+interface Audience {
+  readonly listeners: Set<LiveListener>
+  /** Held while events are encoded and handed out, so that none overtakes a newer state. */
+  readonly turn: Semaphore.Semaphore
+  waiting: Array<Announced>
+}
+
+const make = Effect.gen(function* () {
+  const edges = yield* Edges
+  const events = yield* EdgeEvents
+  const presence = yield* Presence
+  const clock = yield* Clock.Clock
+  const fork = Effect.runForkWith(yield* Effect.context<never>())
+  const scope = yield* Effect.scope
+  const view = EdgeViews.make(presence)
+  const now = () => clock.currentTimeMillisUnsafe()
+
+  const audiences = new Map<TenantId, Audience>()
+  const recent = new RecentChanges(now())
+  let stored = 0
+  let size = 0
+
+  /** The tenant's changes as events, each with its edge as it is now; without ids. */
+  const describe = Effect.fnUntraced(function* (tenantId: TenantId, changes: ReadonlyArray<Change>) {
+    const found = new Map<EdgeId, typeof EdgeView.Type>()
+    const ids = Array.from(new Set(changes.map(({ edgeId }) => edgeId)))
+    for (let at = 0; at < ids.length; at += pageItems) {
+      const query = { limit: pageItems, ids: ids.slice(at, at + pageItems) }
+      const page = yield* Effect.catchTag(edges.list(tenantId, query), "InvalidCursor", Effect.die)
+      for (const edge of page.items) found.set(edge.id, view(edge))
+    }
+    return changes.flatMap(({ type, edgeId, ...rest }): ReadonlyArray<Described> => {
+      const edge = found.get(edgeId)
+      if (type === "edge.removed") return [{ ...rest, event: type, data: { edgeId, edge: null } }]
+      // Removed in the meantime: that is told, or has been.
+      if (edge === undefined) return []
+      const isPresence = type === "edge.online" || type === "edge.offline"
+      const event = isPresence ? (edge.online ? "edge.online" : "edge.offline") : type
+      return [{ ...rest, event, data: { edgeId, edge } }]
+    })
+  })
+
+  const deliver = (tenantId: TenantId, audience: Audience) =>
+    Effect.gen(function* () {
+      const changes = audience.waiting
+      audience.waiting = []
+      const described = yield* describe(tenantId, changes)
+      const encoded = described.map(({ stored = 0, ...event }) =>
+        encode({ ...event, id: `${stored}-${now()}` })
+      )
+      for (const listener of audience.listeners) for (const bytes of encoded) listener.push(bytes)
+    }).pipe(
+      audience.turn.withPermit,
+      Effect.catchCause((cause) =>
+        Effect.logWarning("changes could not be told; their listeners resume", cause).pipe(
+          Effect.andThen(Effect.sync(() => audience.listeners.forEach((listener) => listener.end())))
+        )
+      )
+    )
+
+  const announce = (tenantId: TenantId, change: Announced): void => {
+    const audience = audiences.get(tenantId)
+    if (audience === undefined) return
+    audience.waiting.push(change)
+    if (audience.waiting.length > 1) return
+    fork(deliver(tenantId, audience).pipe(Effect.delay(gatherMillis), Effect.forkIn(scope)))
+  }
+
+  const poll = Effect.gen(function* () {
+    while (true) {
+      // Nobody listens: whoever comes first begins from what is stored then.
+      if (size === 0) return
+      const found = yield* events.allSince(stored, pollLimit)
+      for (const { id, tenantId, type, edgeId } of found) {
+        stored = id
+        if (type !== "token.revoked") announce(tenantId, { type, edgeId, stored })
+      }
+      if (found.length < pollLimit) return
+    }
+  }).pipe(
+    // While the database is away, nothing changes in it.
+    Effect.catchTag("StorageUnavailable", (error) => Effect.logDebug(error.message))
+  )
+
+  /** Everything of the tenant as it is now. */
+  const snapshot = Effect.fnUntraced(function* (tenantId: TenantId) {
+    const described: Array<Described> = []
+    let cursor: string | undefined
+    do {
+      const page = yield* Effect.catchTag(
+        edges.list(tenantId, { limit: pageItems, cursor }),
+        "InvalidCursor",
+        Effect.die
+      )
+      for (const edge of page.items) {
+        described.push({ event: "edge.updated", data: { edgeId: edge.id, edge: view(edge) } })
+      }
+      cursor = page.nextCursor ?? undefined
+    } while (cursor !== undefined)
+    return described
+  })
+
+  /** What a listener has missed since an id that it was given; or all there is, where that is not known. */
+  const replay = Effect.fnUntraced(function* (tenantId: TenantId, lastEventId: string) {
+    const [, seen, at] = /^(\d{1,15})-(\d{1,15})$/.exec(lastEventId) ?? []
+    const since = Number(at) - slackMillis
+    if (seen === undefined || !recent.isWhole(since)) return yield* snapshot(tenantId)
+    const { events: missed, complete } = yield* events.since(tenantId, Number(seen), maxReplay)
+    if (!complete || missed.length === maxReplay) return yield* snapshot(tenantId)
+    const changes = missed.flatMap(({ type, edgeId }): ReadonlyArray<Change> =>
+      type === "token.revoked" ? [] : [{ type, edgeId }]
+    )
+    return yield* describe(tenantId, [...changes, ...recent.of(tenantId, since)])
+  })
+
+  const audienceOf = (tenantId: TenantId): Audience => {
+    const audience = audiences.get(tenantId) ?? {
+      listeners: new Set<LiveListener>(),
+      turn: Semaphore.makeUnsafe(1),
+      waiting: []
+    }
+    audiences.set(tenantId, audience)
+    return audience
+  }
+
+  const join = Effect.fnUntraced(function* (tenantId: TenantId, lastEventId: string | undefined) {
+    if (size === 0) {
+      const latest = yield* events.latest
+      // Looked at again: whoever came first has begun to follow from there.
+      if (size === 0) stored = latest
+    }
+    const audience = audienceOf(tenantId)
+    if (size >= maxListeners || audience.listeners.size >= maxListenersOfTenant) {
+      return yield* new TooManyRequests({ detail: "Too many event streams are open." })
+    }
+    const listener = new LiveListener(maxWaitingBytes)
+    audience.listeners.add(listener)
+    size++
+    listener.onClose(() => {
+      size--
+      audience.listeners.delete(listener)
+      if (audience.listeners.size === 0 && audiences.get(tenantId) === audience) audiences.delete(tenantId)
+    })
+    const missed = lastEventId === undefined ? [] : yield* replay(tenantId, lastEventId)
+    for (const event of missed) listener.push(encode(event))
+    // An id without an event: what this listener resumes from if nothing happens until then.
+    const [next] = audience.waiting
+    const position = next === undefined ? stored : next.stored - 1
+    listener.push(new TextEncoder().encode(`retry: 1000\nid: ${position}-${now()}\n\n`))
+    return listener
+  })
+
+  yield* Effect.acquireRelease(
+    Effect.sync(() =>
+      presence.watch((change) => {
+        const { type } = change
+        const { edgeId, tenantId } = type === "edge.online" ? change.session : change
+        recent.add(tenantId, { type, edgeId }, now())
+        announce(tenantId, { type, edgeId, stored })
+      })
+    ),
+    (stop) => Effect.sync(stop)
+  )
+  yield* Effect.forkScoped(Effect.repeat(poll, Schedule.spaced(pollMillis)))
+
+  const everyListener = (act: (listener: LiveListener) => void) =>
+    Effect.sync(() => audiences.forEach(({ listeners }) => listeners.forEach(act)))
+  const comment = new TextEncoder().encode(":\n\n")
+  yield* Effect.forkScoped(
+    Effect.repeat(
+      everyListener((listener) => listener.push(comment)),
+      Schedule.spaced(commentMillis)
+    )
+  )
+  yield* Effect.addFinalizer(() => everyListener((listener) => listener.end()))
+
+  return LiveEvents.of({
+    respond: Effect.fn("LiveEvents.respond")(function* (tenantId, lastEventId, onEnded) {
+      const listener = yield* audienceOf(tenantId).turn.withPermit(join(tenantId, lastEventId))
+      const forget = onEnded(() => listener.end())
+      listener.onClose(forget)
+      return HttpServerResponse.raw(listener.stream, {
+        contentType: "text/event-stream",
+        // nginx would gather events before it passes them on.
+        headers: { "cache-control": "no-store", "x-accel-buffering": "no" }
+      })
+    }),
+    count: () => size,
+    close: everyListener((listener) => listener.end())
+  })
+})
+
+type Described = Omit<typeof EdgeEvent.Type, "id"> & { readonly stored?: number }
+
+const encodeSchema = Schema.encodeSync(EdgeEvent)
+
+const encode = (event: typeof EdgeEvent.Type): Uint8Array => {
+  const { id, event: name, data } = encodeSchema(event)
+  return new TextEncoder().encode(Sse.encoder.write({ _tag: "Event", id, event: name, data }))
+}

@@ -1,0 +1,19 @@
+import { randomUUID } from "node:crypto"
+import type { IncomingMessage } from "node:http"
+
+/** 1–128 printable ASCII characters without spaces. Two headers of the name arrive joined by ", ": refused. */
+const acceptable = /^[\x21-\x7e]{1,128}$/
+
+/**
+ * Gives a request its id: the caller's own where that is fit to be logged, a new one otherwise. It is written
+ * back into the request's headers, which is where everything further in reads it.
+ */
+export const assign = (request: IncomingMessage): string => {
+  const sent = request.headers["x-request-id"]
+  if (typeof sent === "string" && acceptable.test(sent)) return sent
+  return (request.headers["x-request-id"] = randomUUID())
+}
+
+/** The id of a request that `assign` has seen. */
+export const of = (headers: { readonly [name: string]: string | undefined }): string =>
+  headers["x-request-id"] ?? ""

@@ -1,0 +1,145 @@
+import { SessionCookie } from "@edge-relay/auth/SessionCookie"
+import { CloudApi } from "@edge-relay/domain/api/CloudApi"
+import { EdgeNotFound, EdgeSessionNotFound, Unauthorized, Unavailable } from "@edge-relay/domain/api/Problem"
+import { CurrentUser } from "@edge-relay/domain/CurrentUser"
+import * as Domain from "@edge-relay/domain/Edges"
+import { SessionTokens } from "@edge-relay/domain/SessionTokens"
+import { SignInSessions } from "@edge-relay/domain/SignInSessions"
+import { Effect, Option, Redacted } from "effect"
+import { HttpApiBuilder } from "effect/http-api"
+import * as Audited from "../Audited.ts"
+import * as EdgeViews from "../EdgeViews.ts"
+import { Traffic } from "../gateway/Traffic.ts"
+import { LiveEvents } from "../LiveEvents.ts"
+import { Presence } from "../Presence.ts"
+import * as Lists from "./Lists.ts"
+
+/** One answer for an edge that never was, one that was removed, and another tenant's. */
+const noSuchEdge = new EdgeNotFound({ detail: "There is no such edge." })
+const offline = new EdgeSessionNotFound({ detail: "The edge has no tunnel open." })
+
+const orNotFound = <A, E, R>(effect: Effect.Effect<A, E | Domain.EdgeNotFound, R>) =>
+  effect.pipe(
+    Effect.catchIf(isNotFound, () => Effect.fail(noSuchEdge)),
+    Audited.orUnavailable
+  )
+
+const isNotFound = <E>(error: E | Domain.EdgeNotFound): error is Domain.EdgeNotFound =>
+  error instanceof Domain.EdgeNotFound
+
+export const layer = HttpApiBuilder.group(
+  CloudApi,
+  "edges",
+  Effect.fnUntraced(function* (handlers) {
+    const edges = yield* Domain.Edges
+    const tokens = yield* SessionTokens
+    const presence = yield* Presence
+    const traffic = yield* Traffic
+    const live = yield* LiveEvents
+    const cookie = yield* SessionCookie
+    const sessions = yield* SignInSessions
+    const audited = yield* Audited.make
+    const view = EdgeViews.make(presence)
+
+    return handlers.handleAll({
+      list: ({ query: { online, label, q, ...query } }) =>
+        Effect.gen(function* () {
+          const { tenantId } = yield* CurrentUser
+          const ids = online === undefined ? [] : presence.onlineOf(tenantId).map(({ edgeId }) => edgeId)
+          const among = online === undefined ? {} : online === "true" ? { ids } : { exceptIds: ids }
+          const page = yield* Lists.page(query, (page) =>
+            edges.list(tenantId, { ...page, ...among, label, q })
+          )
+          return { ...page, items: page.items.map(view) }
+        }).pipe(Audited.orUnavailable),
+
+      events: ({ headers, request }) =>
+        Effect.gen(function* () {
+          const { tenantId } = yield* CurrentUser
+          const verified = cookie.verify(request.headers["cookie"])
+          const session = verified === undefined ? Option.none() : yield* sessions.find(verified.idHash)
+          // It ended after the middleware saw it.
+          if (Option.isNone(session)) return yield* new Unauthorized({})
+          return yield* live.respond(tenantId, headers["last-event-id"], (end) =>
+            sessions.watch(session.value, end)
+          )
+        }).pipe(Audited.orUnavailable),
+
+      get: ({ params: { edgeId } }) =>
+        Effect.gen(function* () {
+          const { tenantId } = yield* CurrentUser
+          const edge = yield* edges.get(tenantId, edgeId)
+          yield* presence.refresh(edgeId)
+          return view(edge)
+        }).pipe(orNotFound),
+
+      update: ({ params: { edgeId }, payload }) =>
+        Effect.gen(function* () {
+          const { tenantId } = yield* CurrentUser
+          const detail = Object.keys(payload).join(", ")
+          return view(
+            yield* audited(
+              { action: "edge.updated", edgeId, detail },
+              edges.update(tenantId, edgeId, payload)
+            )
+          )
+        }).pipe(orNotFound),
+
+      remove: ({ params: { edgeId } }) =>
+        Effect.gen(function* () {
+          const { tenantId } = yield* CurrentUser
+          yield* audited({ action: "edge.removed", edgeId }, edges.remove(tenantId, edgeId))
+          traffic.forget(edgeId)
+          // Its proxy sees the removal in the database too, within a second; asked, it is at once.
+          yield* Effect.ignore(presence.close(edgeId, "revoked"), { log: "Warn" })
+        }).pipe(orNotFound),
+
+      session: ({ params: { edgeId } }) =>
+        Effect.gen(function* () {
+          const { tenantId } = yield* CurrentUser
+          yield* edges.get(tenantId, edgeId)
+          const session = yield* presence.refresh(edgeId)
+          if (session === undefined) return yield* offline
+          return EdgeViews.session(session)
+        }).pipe(orNotFound),
+
+      disconnect: ({ params: { edgeId } }) =>
+        Effect.gen(function* () {
+          const { tenantId } = yield* CurrentUser
+          yield* edges.get(tenantId, edgeId)
+          const close = presence.close(edgeId, "disconnected").pipe(
+            Effect.filterOrFail(
+              (closed) => closed,
+              () => offline
+            )
+          )
+          yield* audited({ action: "edge.disconnected", edgeId }, close)
+        }).pipe(
+          Effect.catchTag("ProxyUnavailable", (error) =>
+            Effect.andThen(
+              Effect.logError(error.message, error.cause),
+              Effect.fail(new Unavailable({ detail: "The proxy that holds the tunnel does not answer." }))
+            )
+          ),
+          orNotFound
+        ),
+
+      rotateToken: ({ params: { edgeId } }) =>
+        Effect.gen(function* () {
+          const { tenantId } = yield* CurrentUser
+          const { secret } = yield* audited(
+            { action: "edge.token_rotated", edgeId },
+            tokens.rotate(tenantId, edgeId)
+          )
+          return { token: Redacted.value(secret) }
+        }).pipe(orNotFound),
+
+      traffic: ({ params: { edgeId } }) =>
+        Effect.gen(function* () {
+          const { tenantId } = yield* CurrentUser
+          yield* edges.get(tenantId, edgeId)
+          return { items: traffic.recent(edgeId), nextCursor: null }
+        }).pipe(orNotFound)
+    })
+  })
+)

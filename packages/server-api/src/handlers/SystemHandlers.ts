@@ -1,0 +1,44 @@
+import { CloudApi } from "@edge-relay/domain/api/CloudApi"
+import { maxBodyBytes } from "@edge-relay/domain/api/Conventions"
+import { CurrentUser } from "@edge-relay/domain/CurrentUser"
+import { Edges } from "@edge-relay/domain/Edges"
+import { Effect } from "effect"
+import { HttpApiBuilder } from "effect/http-api"
+import * as Audited from "../Audited.ts"
+import { Config } from "../Config.ts"
+import { Traffic } from "../gateway/Traffic.ts"
+import { Presence } from "../Presence.ts"
+import packageJson from "../../package.json" with { type: "json" }
+
+export const layer = HttpApiBuilder.group(
+  CloudApi,
+  "system",
+  Effect.fnUntraced(function* (handlers) {
+    const { tunnelUrl } = yield* Config
+    const edges = yield* Edges
+    const presence = yield* Presence
+    const traffic = yield* Traffic
+
+    return handlers.handleAll({
+      info: () =>
+        Effect.succeed({
+          version: packageJson.version,
+          node: process.version,
+          tunnelUrl,
+          limits: { jsonBodyBytes: maxBodyBytes, streamsPerEdge: 256, firstByteSeconds: 60, pageItems: 200 }
+        }),
+
+      stats: () =>
+        Effect.gen(function* () {
+          const { tenantId } = yield* CurrentUser
+          const online = presence.onlineOf(tenantId)
+          return {
+            edges: yield* edges.count(tenantId),
+            online: online.length,
+            streams: online.reduce((sum, { streams }) => sum + streams, 0),
+            ...(yield* traffic.stats(tenantId))
+          }
+        }).pipe(Audited.orUnavailable)
+    })
+  })
+)
