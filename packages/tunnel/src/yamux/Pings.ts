@@ -4,6 +4,8 @@ import { SessionError } from "./YamuxError.ts"
 
 interface Pending {
   readonly sentAt: number
+  /** The session's traffic until then, in bytes. */
+  readonly traffic: number
   readonly answered: (roundTrip: number) => void
   readonly failed: (error: Error) => void
   readonly cancelTimer: () => void
@@ -13,21 +15,27 @@ const nothing = (): void => {}
 
 const MEASURE_TIMEOUT = 60_000
 
-/** How much a longer round trip moves the estimate; a shorter one replaces it: load only ever adds. */
+/** How much a longer round trip moves the estimate; a shorter one replaces it. */
 const UPWARD = 1 / 8
+
+/** An answer that came later than the estimate counts only if no more than this went by meanwhile: load adds. */
+const QUIET_BYTES = 64 * 1024
 
 /** Pings that wait for their answers, told apart by value, and the round trip they have shown. */
 export class Pings {
   readonly #timers: Timers
   readonly #send: (token: number) => void
+  readonly #traffic: () => number
   #pending: Map<number, Pending> | undefined = undefined
   #nextToken = 0
   /** In milliseconds; undefined until the first answer. */
   roundTrip: number | undefined = undefined
   measuredAt = Number.NEGATIVE_INFINITY
 
-  constructor(timers: Timers, send: (token: number) => void) {
+  /** `traffic` answers how many bytes the session has moved so far, both ways. */
+  constructor(timers: Timers, traffic: () => number, send: (token: number) => void) {
     this.#timers = timers
+    this.#traffic = traffic
     this.#send = send
   }
 
@@ -45,7 +53,13 @@ export class Pings {
         failed(new SessionError("ping_timeout", `ping ${token} was not answered in ${timeoutMillis} ms`))
       })
       this.#pending ??= new Map()
-      this.#pending.set(token, { sentAt: this.#timers.now(), answered, failed, cancelTimer })
+      this.#pending.set(token, {
+        sentAt: this.#timers.now(),
+        traffic: this.#traffic(),
+        answered,
+        failed,
+        cancelTimer
+      })
       this.#send(token)
     })
   }
@@ -65,10 +79,10 @@ export class Pings {
     const now = this.#timers.now()
     const sample = now - pending.sentAt
     this.measuredAt = now
-    this.roundTrip =
-      this.roundTrip === undefined || sample < this.roundTrip
-        ? sample
-        : this.roundTrip + (sample - this.roundTrip) * UPWARD
+    if (this.roundTrip === undefined || sample < this.roundTrip) this.roundTrip = sample
+    else if (this.#traffic() - pending.traffic <= QUIET_BYTES) {
+      this.roundTrip += (sample - this.roundTrip) * UPWARD
+    }
     pending.answered(sample)
   }
 

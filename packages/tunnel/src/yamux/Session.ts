@@ -48,7 +48,8 @@ const CloseCode = { normal: 1000, heartbeatTimeout: 4008, protocolError: 4009, o
 /** Answers that wait because the peer does not read: past this we stop reading its questions. */
 const CONTROL_LIMIT = 64 * 1024
 
-/** The round trip is measured while a stream is busy, and no more often than this. */
+/** The round trip is measured while a stream is busy (half a window in so short a time), and not more often. */
+const BUSY_MILLIS = 1_000
 const MEASURE_INTERVAL = 10_000
 
 interface Ending {
@@ -123,13 +124,17 @@ export class Session {
   /** Throws `SessionError` "invalid_options". */
   constructor(role: Role, transport: Transport, options?: Partial<SessionOptions>) {
     this.#role = role
-    this.#nextId = role === "client" ? 1 : 2
     this.#transport = transport
     this.#options = resolveSessionOptions(options)
-    const { maxFramePayload, sendHighWater, timers } = this.#options
+    const { firstStreamId, maxFramePayload, sendHighWater, timers } = this.#options
+    this.#nextId = firstStreamId ?? (role === "client" ? 1 : 2)
     this.#lastReceivedAt = timers.now()
     this.#outbox = new Outbox(transport, sendHighWater, maxFramePayload)
-    this.#pings = new Pings(timers, (token) => this.#outbox.control(FrameType.ping, Flag.syn, 0, token))
+    this.#pings = new Pings(
+      timers,
+      () => this.#wireBytesIn + this.#outbox.wireBytes,
+      (token) => this.#outbox.control(FrameType.ping, Flag.syn, 0, token)
+    )
     this.#reader = new FrameReader({
       onHeader: (type, flags, id, length) => this.#onHeader(type, flags, id, length),
       onPayload: (chunk, last) => this.#onPayload(chunk, last)
@@ -429,9 +434,10 @@ export class Session {
    * holds the sender back. It doubles, within its limit and the session's.
    */
   #growth(window: ReceiveWindow, now: number): number {
-    if (now - this.#pings.measuredAt > MEASURE_INTERVAL) this.#pings.measure()
-    const roundTrip = this.#pings.roundTrip
-    if (roundTrip === undefined || window.elapsed(now) > roundTrip) return 0
+    const elapsed = window.elapsed(now)
+    const { measuredAt, roundTrip } = this.#pings
+    if (elapsed < BUSY_MILLIS && now - measuredAt > MEASURE_INTERVAL) this.#pings.measure()
+    if (roundTrip === undefined || elapsed > roundTrip) return 0
     const { maxWindow, sessionBudget } = this.#options
     return Math.max(0, Math.min(window.size, maxWindow - window.size, sessionBudget - this.#windows))
   }

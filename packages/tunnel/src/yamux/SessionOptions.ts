@@ -40,6 +40,8 @@ export interface SessionOptions {
   /** Inbound streams that the peer resets, or that are refused, at once and then each second. */
   readonly resetBurst: number
   readonly resetsPerSecond: number
+  /** The id of the first own stream, of the role's parity. Default: 1 for a client, 2 for a server. */
+  readonly firstStreamId?: number
   readonly timers: Timers
 }
 
@@ -67,7 +69,7 @@ export const defaultSessionOptions: SessionOptions = {
 
 /** Least and greatest value of each numeric option. */
 const ranges: ReadonlyArray<
-  readonly [Exclude<keyof SessionOptions, "timers" | "openTimeoutAction">, number, number]
+  readonly [Exclude<keyof SessionOptions, "timers" | "openTimeoutAction" | "firstStreamId">, number, number]
 > = [
   ["maxStreams", 1, UINT32_MAX],
   ["acceptBacklog", 1, UINT32_MAX],

@@ -5,8 +5,11 @@ import type { Session } from "./Session.ts"
 /** A stream that nobody listens to must not end the process when its tunnel breaks. */
 const ignore = (): void => {}
 
-/** The reader is asked for more below this; the flow-control window, not this, holds the sender back. */
-const READ_AHEAD = 16 * 1024
+/**
+ * One chunk at a time lies in the Duplex; the others wait in the channel, which merges small ones. It is the
+ * flow-control window that holds the sender back.
+ */
+const READ_AHEAD = 1
 
 /**
  * One stream of a session. `end()` sends FIN and reading goes on; `destroy()` sends RST.

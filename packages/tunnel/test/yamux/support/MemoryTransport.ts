@@ -1,4 +1,4 @@
-import type { Transport } from "../../src/yamux/Transport.ts"
+import type { Transport } from "../../../src/yamux/Transport.ts"
 
 /** A transport in memory, for a test to play the peer of: what was sent is there to read, what is fed arrives. */
 export class MemoryTransport implements Transport {
@@ -7,7 +7,7 @@ export class MemoryTransport implements Transport {
   onClose: (error?: Error) => void = ignore
   onProtocolError: (message: string) => void = ignore
 
-  /** Each message that was sent, in order. */
+  /** Each message that was sent and not read by the test. */
   messages: Array<Buffer> = []
   paused = false
   /** While true, what is sent counts as unwritten. */
@@ -44,11 +44,6 @@ export class MemoryTransport implements Transport {
 
   terminate(): void {
     this.terminated = true
-  }
-
-  /** What arrives from the peer. */
-  feed(...chunks: ReadonlyArray<Uint8Array>): void {
-    for (const chunk of chunks) this.onData(Buffer.from(chunk))
   }
 
   /** The transport takes what it held, and goes on taking. */
