@@ -162,7 +162,9 @@ const without = (lines: string, names: ReadonlySet<string>): string =>
 
 /** A `Cookie` header's cookies but for the session's, whichever way it is spelt by whom. */
 const otherCookies = (header: string, sessionCookie: string): string => {
-  if (header.startsWith(sessionCookie) && !header.includes(";")) return ""
+  const isAlone =
+    header.startsWith(sessionCookie) && header[sessionCookie.length] === "=" && !header.includes(";")
+  if (isAlone) return ""
   return header
     .split(";")
     .map((pair) => pair.trim())

@@ -19,14 +19,17 @@ const maxTrailerBytes = 16 * 1024
 /** Each costs a callback, and no final head comes after so many in earnest. */
 const maxInformation = 32
 
+const nothing = Buffer.alloc(0)
+
 type State = "head" | "length" | "size" | "data" | "data-end" | "trailers" | "close" | "done"
 
 export class ResponseReader {
   readonly #method: string
   readonly #sink: ResponseSink
   #state: State = "head"
-  /** The beginning of a head or of a line that is not whole yet. */
-  #partial: Buffer | undefined
+  /** The beginning of a head or of a line that is not whole yet, in the front of a buffer with room for more. */
+  #partial = nothing
+  #partialLength = 0
   /** Bytes of the body, or of the chunk, still to come. */
   #remaining = 0
   #information = 0
@@ -77,17 +80,17 @@ export class ResponseReader {
   }
 
   #readHead(chunk: Buffer): Buffer | undefined {
-    const bytes = this.#partial === undefined ? chunk : Buffer.concat([this.#partial, chunk])
-    const end = bytes.indexOf("\r\n\r\n")
+    const searched = Math.max(0, this.#partialLength - 3)
+    const bytes = this.#joined(chunk)
+    const end = bytes.indexOf("\r\n\r\n", searched)
     if (end > maxHeadBytes || (end === -1 && bytes.length > maxHeadBytes)) {
       throw new MalformedResponse(`a head of more than ${maxHeadBytes} bytes`)
     }
     if (end === -1) {
       if (!looksLikeHead(bytes)) throw new MalformedResponse("not a status line")
-      this.#partial = bytes
-      return undefined
+      return this.#keep(bytes)
     }
-    this.#partial = undefined
+    this.#forget()
     const head = parse(bytes.toString("latin1", 0, end + 2), this.#method)
     if (head.status < 200 && head.status !== 101) {
       if (++this.#information > maxInformation) throw new MalformedResponse("too many interim answers")
@@ -115,19 +118,40 @@ export class ResponseReader {
   }
 
   #readLine(chunk: Buffer, limit: number, take: (line: string) => void): Buffer | undefined {
-    const bytes = this.#partial === undefined ? chunk : Buffer.concat([this.#partial, chunk])
-    const newline = bytes.indexOf(0x0a)
+    const searched = this.#partialLength
+    const bytes = this.#joined(chunk)
+    const newline = bytes.indexOf(0x0a, searched)
     if (newline > limit || (newline === -1 && bytes.length > limit)) {
       throw new MalformedResponse("an over-long line in a chunked body")
     }
-    if (newline === -1) {
-      this.#partial = bytes
-      return undefined
-    }
+    if (newline === -1) return this.#keep(bytes)
     if (bytes[newline - 1] !== 0x0d) throw new MalformedResponse("a line without CR in a chunked body")
-    this.#partial = undefined
+    this.#forget()
     take.call(this, bytes.toString("latin1", 0, newline - 1))
     return newline + 1 === bytes.length ? undefined : bytes.subarray(newline + 1)
+  }
+
+  /** What is kept and what has come, without copying what is kept for each byte that comes. */
+  #joined(chunk: Buffer): Buffer {
+    if (this.#partialLength === 0) return chunk
+    const length = this.#partialLength + chunk.length
+    if (length > this.#partial.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(1024, length * 2))
+      this.#partial.copy(larger, 0, 0, this.#partialLength)
+      this.#partial = larger
+    }
+    chunk.copy(this.#partial, this.#partialLength)
+    return this.#partial.subarray(0, length)
+  }
+
+  #keep(bytes: Buffer): undefined {
+    if (this.#partialLength === 0) this.#partial = bytes
+    this.#partialLength = bytes.length
+  }
+
+  #forget(): void {
+    this.#partial = nothing
+    this.#partialLength = 0
   }
 
   #readSize(line: string): void {
