@@ -9,7 +9,7 @@ import { EdgeApi } from "@edge-relay/domain/edge-api/EdgeApi"
 import { maxMediaBytes } from "@edge-relay/domain/edge-api/Media"
 import { maxModelBytes } from "@edge-relay/domain/edge-api/Models"
 import { NodeCrypto, NodeHttpServer } from "@effect/platform-node"
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, Schema } from "effect"
 import { HttpRouter, HttpServer } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { createServer, type Server } from "node:http"
@@ -32,6 +32,18 @@ import { ModelsHandlers } from "./simulated-edge/ModelsHandlers.ts"
 import { firstModel, ModelStore } from "./simulated-edge/ModelStore.ts"
 import * as Problems from "./simulated-edge/Problems.ts"
 import { SystemHandlers } from "./simulated-edge/SystemHandlers.ts"
+
+/** The port could not be had; most often another program has it. */
+export class SimulatedEdgeCannotListen extends Schema.TaggedError<SimulatedEdgeCannotListen>()(
+  "SimulatedEdgeCannotListen",
+  { host: Schema.String, port: Schema.Int, reason: Schema.String }
+) {
+  override get message() {
+    return this.reason === "EADDRINUSE"
+      ? `port ${this.port} of ${this.host} is taken`
+      : `cannot listen on port ${this.port} of ${this.host}: ${this.reason}`
+  }
+}
 
 export interface SimulatedEdgeOptions {
   /** 0 takes a free one. */
@@ -66,12 +78,21 @@ export class SimulatedEdge extends Context.Service<
           Layer.provide(layerState(options)),
           Layer.provide(layerCutOff(server)),
           Layer.provideMerge(
-            NodeHttpServer.layer(() => server, { port, host, gracefulShutdownTimeout: "200 millis" })
+            NodeHttpServer.layer(() => server, { port, host, gracefulShutdownTimeout: "200 millis" }).pipe(
+              Layer.catchTag("ServeError", ({ cause }) =>
+                Layer.effectContext(Effect.fail(cannotListen(host, port, cause)))
+              )
+            )
           ),
           Layer.provide(NodeCrypto.layer)
         )
       })
     )
+}
+
+const cannotListen = (host: string, port: number, cause: unknown) => {
+  const reason = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause)
+  return new SimulatedEdgeCannotListen({ host, port, reason })
 }
 
 const layerServe = HttpRouter.serve(
