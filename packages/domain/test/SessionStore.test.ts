@@ -281,7 +281,7 @@ describe("SessionStore, whatever happens", () => {
           for (const token of Token.literals) {
             const found = Option.getOrUndefined(yield* store.lookup(tokenId(token)))
             assert.strictEqual(found, model.get(token))
-            assert.isEmpty(found?.closed ?? [])
+            assert.isEmpty(model.get(token)?.closed ?? [])
           }
           assert.strictEqual((yield* store.list).length, model.size)
         }

@@ -11,7 +11,6 @@ import {
   Drain,
   type Hello,
   isSubprotocol,
-  MAX_MESSAGE,
   type ProtocolVersion,
   subprotocols,
   Welcome
@@ -64,7 +63,7 @@ export class AgentTunnel {
     this.#webSocket = new WebSocket(options.url, Object.keys(subprotocols), {
       headers: { Authorization: `Bearer ${Redacted.value(options.token)}` },
       perMessageDeflate: false,
-      maxPayload: MAX_MESSAGE,
+      maxPayload: WebSocketTransport.maxPayload,
       agent: options.httpAgent,
       ...(options.ca !== undefined && { ca: [...options.ca] }),
       ...(options.lookup !== undefined && { lookup: options.lookup })

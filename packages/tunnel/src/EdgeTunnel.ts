@@ -7,7 +7,6 @@ import { requestService } from "./ServiceRequest.ts"
 import { DialError, EdgeBusy, EdgeOffline, EdgeRefused, type EdgeStream } from "./DialError.ts"
 import {
   CloseCode,
-  closeReason,
   DEFAULT_SERVICE,
   type Drain,
   Hello,
@@ -175,11 +174,7 @@ export class EdgeTunnel implements TunnelHandle {
 
   #protocolError(detail: string): void {
     if (this.#session.closed) return
-    this.#session.destroy(
-      new Error(detail),
-      CloseCode.protocolError,
-      closeReason(`protocol error: ${detail}`)
-    )
+    this.#session.destroy(new Error(detail), CloseCode.protocolError, `protocol error: ${detail}`)
   }
 
   #openError(error: unknown): EdgeOffline | EdgeBusy {

@@ -44,7 +44,7 @@ export const readOffer = (
     .split(",")
     .map((name) => name.trim())
     .filter((name) => name !== "")
-  const subprotocol = offered.find(isSubprotocol)
+  const subprotocol = firstKnown(offered)
   if (subprotocol === undefined && offered.length > 0) {
     const detail = `subprotocols here: ${Object.keys(subprotocols).join(", ")}`
     return new HandshakeRefused({ status: 400, code: "unknown_subprotocol", detail })
@@ -59,6 +59,10 @@ export const readOffer = (
     subprotocol
   }
 }
+
+/** The client's order is its preference (RFC 6455 §4.1). */
+export const firstKnown = (offered: Iterable<string>): Subprotocol | undefined =>
+  Array.from(offered).find(isSubprotocol)
 
 export const upgradeRequired = () =>
   new HandshakeRefused({ status: 426, code: "upgrade_required", detail: "tunnels are WebSockets" })

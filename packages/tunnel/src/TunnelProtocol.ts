@@ -7,12 +7,6 @@ import { Schema } from "effect"
 
 export const TUNNEL_PATH = "/tunnel/connect"
 
-/**
- * Of a WebSocket message. A peer may send all that its window allows as one frame in one message, and windows
- * grow to 4 MiB; the rest is for what was coalesced with it.
- */
-export const MAX_MESSAGE = 4 * 1024 * 1024 + 256 * 1024
-
 export type ProtocolVersion = "v1" | "v2"
 
 /** `Sec-WebSocket-Protocol`, newest first. A client that offers none is of the first generation. */
@@ -34,18 +28,6 @@ export const CloseCode = {
   protocolError: 4009,
   overLimit: 4013
 } as const
-
-/** RFC 6455 §5.5: a close frame's payload is at most 125 bytes, two of them the code. */
-const MAX_CLOSE_REASON = 123
-
-/** Cuts a reason to what a close frame can carry, never inside a character. */
-export const closeReason = (text: string): string => {
-  const bytes = Buffer.from(text)
-  if (bytes.length <= MAX_CLOSE_REASON) return text
-  let end = MAX_CLOSE_REASON
-  while (end > 0 && ((bytes[end] ?? 0) & 0xc0) === 0x80) end--
-  return bytes.toString("utf8", 0, end)
-}
 
 // The control stream: one JSON object a line, both ways.
 

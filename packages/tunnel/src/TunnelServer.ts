@@ -11,6 +11,7 @@ import { FailedHandshakes } from "./FailedHandshakes.ts"
 import {
   answer,
   HandshakeRefused,
+  firstKnown,
   type Offer,
   readOffer,
   refuse,
@@ -22,7 +23,6 @@ import { SessionDirectory } from "./SessionDirectory.ts"
 import type { DialError, EdgeStream } from "./DialError.ts"
 import { TunnelDialer } from "./TunnelDialer.ts"
 import * as TunnelMetrics from "./TunnelMetrics.ts"
-import { MAX_MESSAGE } from "./TunnelProtocol.ts"
 import { WebSocketTransport } from "./WebSocketTransport.ts"
 import { Session } from "./yamux/Session.ts"
 
@@ -110,7 +110,8 @@ const make = Effect.fnUntraced(function* (given: TunnelServerOptions) {
     noServer: true,
     clientTracking: false,
     perMessageDeflate: false,
-    maxPayload: MAX_MESSAGE
+    maxPayload: WebSocketTransport.maxPayload,
+    handleProtocols: (offered) => firstKnown(offered) ?? false
   })
   const now = () => clock.currentTimeMillisUnsafe()
   let pending = 0
