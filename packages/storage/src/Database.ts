@@ -102,12 +102,12 @@ const make = Effect.gen(function* () {
       : Fiber.join(migrating)
   )
 
-  const unavailable = Effect.fnUntraced(function* (operation: string, cause: unknown) {
+  const unavailable = Effect.fnUntraced(function* (operation: string, cause: DriverFailure) {
     const error = new StorageUnavailable({ operation, cause })
     const now = yield* Clock.currentTimeMillis
     if (now - loggedAt >= logEveryMillis) {
       loggedAt = now
-      yield* Effect.logError(error.message, cause)
+      yield* Effect.logError(`${error.message}: ${why(cause)}`)
     }
     return yield* error
   })
@@ -137,10 +137,10 @@ const make = Effect.gen(function* () {
   })
 })
 
+type DriverFailure = SqlError.SqlError | Migrations.DatabaseTooNew
+
 /** The driver's failure in a cause: it also dies of one, where not even a rollback reaches the database. */
-const driverFailure = (
-  cause: Cause.Cause<unknown>
-): SqlError.SqlError | Migrations.DatabaseTooNew | undefined => {
+const driverFailure = (cause: Cause.Cause<unknown>): DriverFailure | undefined => {
   if (Cause.hasInterrupts(cause)) return undefined
   for (const reason of cause.reasons) {
     const error = Cause.isFailReason(reason)
@@ -154,6 +154,14 @@ const driverFailure = (
 }
 
 /** Our statement was wrong, or broke a rule of the schema: trying again later would not help. */
-const isBug = (error: SqlError.SqlError | Migrations.DatabaseTooNew): boolean =>
+const isBug = (error: DriverFailure): boolean =>
   error._tag === "SqlError" &&
   ["SqlSyntaxError", "UniqueViolation", "ConstraintError"].includes(error.reason._tag)
+
+/** In a line: what the driver says, and the system behind it, such as ECONNREFUSED. */
+const why = (error: DriverFailure): string => {
+  const cause = error._tag === "SqlError" ? error.reason.cause : undefined
+  return cause instanceof Error && cause.message !== error.message && cause.message !== ""
+    ? `${error.message}: ${cause.message}`
+    : error.message
+}

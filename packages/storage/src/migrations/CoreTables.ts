@@ -52,8 +52,9 @@ export const coreTables = Effect.gen(function* () {
     name TEXT,
     created_at BIGINT NOT NULL,
     expires_at BIGINT NOT NULL,
-    used_by TEXT UNIQUE REFERENCES session_tokens (id) ON DELETE CASCADE
+    used_by TEXT REFERENCES session_tokens (id) ON DELETE CASCADE
   )`
+  yield* sql`CREATE UNIQUE INDEX pairing_codes_used ON pairing_codes (used_by) WHERE used_by IS NOT NULL`
   yield* sql`CREATE INDEX pairing_codes_open ON pairing_codes (tenant_id, id) WHERE used_by IS NULL`
   yield* sql`CREATE INDEX pairing_codes_expiry ON pairing_codes (expires_at) WHERE used_by IS NULL`
 
@@ -71,8 +72,9 @@ export const coreTables = Effect.gen(function* () {
     decision TEXT CHECK (decision IN ('approved', 'denied')),
     tenant_id TEXT,
     user_id TEXT,
-    used_by TEXT UNIQUE REFERENCES session_tokens (id) ON DELETE CASCADE
+    used_by TEXT REFERENCES session_tokens (id) ON DELETE CASCADE
   )`
+  yield* sql`CREATE UNIQUE INDEX pairing_requests_used ON pairing_requests (used_by) WHERE used_by IS NOT NULL`
   yield* sql`CREATE INDEX pairing_requests_expiry ON pairing_requests (expires_at) WHERE used_by IS NULL`
 
   yield* sql`CREATE TABLE edge_events (
