@@ -51,6 +51,13 @@ export interface GatewayOptions {
   readonly publicUrl: URL
   /** Where a request came from; the socket's own address where that is left out. */
   readonly addressOf?: (request: IncomingMessage) => string
+  /** Told of each request as it begins, with its id and where it came from: an access log. */
+  readonly watch?: (
+    request: IncomingMessage,
+    response: ServerResponse,
+    requestId: string,
+    address: string
+  ) => void
   /** How long an edge may take to begin its answer once it has the request: 60 s, what people and proxies wait. */
   readonly firstByteMillis?: number
   /** Streams to one edge from this server: what a session of the tunnel carries, less the agent's own. */
@@ -276,6 +283,7 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
       return GatewayProblem.send(response, problem, requestIdOf(undefined))
     }
     const requestId = requestIdOf(head.requestId)
+    options.watch?.(request, response, requestId, addressOf(request))
     const method = request.method ?? "GET"
     const log = { requestId, edgeId: route.edgeId }
     checkSession({ request, response, route, head, method, requestId, expectsContinue, upgraded, log })

@@ -11,7 +11,6 @@ export interface RequestHead {
   readonly requestId: string | undefined
   /** The protocols of `Upgrade`, as they came. */
   readonly upgrade: string | undefined
-  readonly expectsContinue: boolean
   readonly body: "none" | "length" | "chunked"
   /** The header lines to send on, each with its CRLF, `Content-Length` among them. */
   readonly lines: string
@@ -34,10 +33,11 @@ export const read = (
   let requestId: string | undefined
   let upgrade: string | undefined
   let connection: string | undefined
-  let expectsContinue = false
   let body: RequestHead["body"] = "none"
   let hosts = 0
   let lines = ""
+  if (httpVersion !== "1.1" && httpVersion !== "1.0")
+    return { malformed: "an HTTP version that is not 1.1 or 1.0" }
 
   for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
     const name = rawHeaders[index] ?? ""
@@ -79,10 +79,6 @@ export const read = (
         // Two of them are none.
         requestId = requestId === undefined ? value : ""
         break
-      case "expect":
-        expectsContinue = value.toLowerCase() === "100-continue"
-        if (!expectsContinue) return { malformed: "an expectation that is not 100-continue" }
-        break
       case "host":
         if (++hosts > 1) return { malformed: "two hosts" }
         break
@@ -94,7 +90,7 @@ export const read = (
   if (named !== undefined) lines = without(lines, named)
   const cookies = cookie === undefined ? "" : otherCookies(cookie, sessionCookie)
   if (cookies !== "" && named?.has("cookie") !== true) lines += `Cookie: ${cookies}\r\n`
-  return { cookie, origin, secFetchSite, requestId, upgrade, expectsContinue, body, lines }
+  return { cookie, origin, secFetchSite, requestId, upgrade, body, lines }
 }
 
 type Kind =
@@ -108,7 +104,6 @@ type Kind =
   | "connection"
   | "upgrade"
   | "x-request-id"
-  | "expect"
   | "host"
 
 const noted: ReadonlyMap<string, Kind> = new Map(
@@ -122,7 +117,6 @@ const noted: ReadonlyMap<string, Kind> = new Map(
       "connection",
       "upgrade",
       "x-request-id",
-      "expect",
       "host"
     ] as const
   ).map((name) => [name, name])
@@ -132,6 +126,8 @@ const noted: ReadonlyMap<string, Kind> = new Map(
 const forged: ReadonlySet<string> = new Set([
   "authorization",
   "cookie2",
+  // Node has answered any but 100-continue, which is the gateway's to say again.
+  "expect",
   "forwarded",
   "http2-settings",
   "proxy",

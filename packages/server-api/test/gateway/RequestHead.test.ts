@@ -91,7 +91,7 @@ describe("RequestHead", () => {
     assert.isDefined(malformed("1.1", "Transfer-Encoding", "x", "Transfer-Encoding", "chunked"))
     assert.isDefined(malformed("1.0", "Transfer-Encoding", "chunked"))
     assert.isDefined(malformed("1.1", "Host", "a", "Host", "b"))
-    assert.isDefined(malformed("1.1", "Expect", "something"))
+    assert.isDefined(malformed("2.0", "Accept", "a"))
   })
 
   it("takes two request ids for none, and two origins for a foreign one", () => {

@@ -155,6 +155,7 @@ const make = Effect.gen(function* () {
         address: "127.0.0.1",
         userAgent: "test",
         idleMillis: 3_600_000,
+        createdAt: Date.now(),
         expiresAt: Date.now() + 7_200_000
       }
     )
