@@ -163,7 +163,11 @@ export class Channel {
     entries: ReadonlyArray<WriteEntry> | undefined,
     callback: WriteCallback
   ): void {
-    if (this.#failure !== undefined) return callback(this.#failure)
+    // The session has ended while a reader still has something to read: failing this now would cost it that.
+    if (this.#failure !== undefined) {
+      this.#callback = callback
+      return
+    }
     this.#chunk = chunk
     this.#entries = entries ?? EMPTY
     this.#index = 0

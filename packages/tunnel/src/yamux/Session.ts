@@ -114,6 +114,7 @@ export class Session {
   #remoteGoAway = false
   #closed = false
   #closing: PromiseWithResolvers<void> | undefined = undefined
+  #cancelLinger = ignore
 
   #streamsOpened = 0
   #streamsAccepted = 0
@@ -236,8 +237,7 @@ export class Session {
     this.goAway()
     const closing = Promise.withResolvers<void>()
     this.#closing = closing
-    const cancel = this.#options.timers.after(this.#options.lingerMillis, () => this.#finishClosing())
-    void closing.promise.then(cancel)
+    this.#cancelLinger = this.#options.timers.after(this.#options.lingerMillis, () => this.#finishClosing())
     // What the application writes in this turn is in its streams' buffers by the end of it.
     process.nextTick(() => this.#closeIfFlushed())
     return closing.promise
@@ -483,7 +483,7 @@ export class Session {
     const { keepAliveMillis, keepAliveTimeoutMillis } = this.#options
     // While we do not read, silence says nothing about the peer.
     if (keepAliveMillis === 0 || this.#pausedAt !== 0) return
-    if (this.#lastReceivedAt > this.#keepAliveAt) this.#keepAliveAt = 0
+    if (this.#lastReceivedAt >= this.#keepAliveAt) this.#keepAliveAt = 0
     const silent = now - this.#lastReceivedAt
     if (this.#keepAliveAt === 0) {
       if (silent < keepAliveMillis) return
@@ -578,6 +578,7 @@ export class Session {
     if (this.#closed) return
     this.#closed = true
     this.#unwatch()
+    this.#cancelLinger()
     this.#reader.stop()
     this.#outbox.stop()
     const transport = this.#transport
