@@ -43,9 +43,11 @@ export const layer = (options: { readonly publicUrl: URL }) =>
           }
           const user = toCurrentUser(session, slides ? now : session.lastSeenAt)
           const response = yield* Effect.provideService(httpEffect, CurrentUser, user)
-          return cookie.outdated && response.headers["set-cookie"] === undefined
-            ? HttpServerResponse.setHeader(response, "set-cookie", cookies.set(cookie))
-            : response
+          return withHeaders(response, {
+            // Whatever is answered to somebody is theirs.
+            "cache-control": "no-store",
+            ...(cookie.outdated ? { "set-cookie": cookies.set(cookie) } : {})
+          })
         })
       )
     })
@@ -55,3 +57,9 @@ const asksNotToSlide = (url: string): boolean => {
   const query = url.indexOf("?")
   return query !== -1 && new URLSearchParams(url.slice(query)).get("slide") === "false"
 }
+
+/** Where the handler has not set them itself. */
+const withHeaders = (
+  response: HttpServerResponse.HttpServerResponse,
+  headers: { readonly [name: string]: string }
+) => HttpServerResponse.setHeaders(response, { ...headers, ...response.headers })

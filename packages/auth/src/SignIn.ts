@@ -189,7 +189,7 @@ const make = Effect.fnUntraced(function* (options: SignInOptions) {
     const { identity, refreshAt, tokens } = yield* oidc.callback(parameters, taken)
     const { issuer, subject } = identity
     const cookie = cookies.issue()
-    const now = yield* Clock.currentTimeMillis
+    const createdAt = yield* Clock.currentTimeMillis
     const session = yield* sessions.signIn(taken, {
       id: SignInSessionId.make(
         yield* Effect.provideService(TypeId.make("sess"), SecureRandom.SecureRandom, random)
@@ -205,8 +205,9 @@ const make = Effect.fnUntraced(function* (options: SignInOptions) {
       picture: identity.picture,
       address: origin.address,
       userAgent: printable(origin.userAgent),
+      createdAt,
       idleMillis,
-      expiresAt: now + absoluteMillis,
+      expiresAt: createdAt + absoluteMillis,
       sealed: seal(cookie.id, tokens),
       refreshAt
     })

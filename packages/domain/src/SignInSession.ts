@@ -69,8 +69,8 @@ export interface SignInSession extends SignedInUser, SealedTokens {
   readonly expiresAt: number
 }
 
-/** A session about to begin: the store adds when, and in which browser. */
-export type NewSignInSession = Omit<SignInSession, "browser" | "createdAt" | "lastSeenAt">
+/** A session about to begin: the store says in which browser. */
+export type NewSignInSession = Omit<SignInSession, "browser" | "lastSeenAt">
 
 /** When a session ends if nothing more is asked of it. */
 export const idleExpiresAt = (session: SignInSession): number =>

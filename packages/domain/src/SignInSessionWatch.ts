@@ -36,6 +36,11 @@ export class SignInSessionWatch {
     }
   }
 
+  /** Whether a session has ended in the last minute: what was read of it before is not to be believed. */
+  hasEnded(id: SignInSessionId): boolean {
+    return this.#recent.has(id)
+  }
+
   /** A newer state of a session: its idle end has moved. */
   update(session: SignInSession): void {
     const entry = this.#watched.get(session.id)

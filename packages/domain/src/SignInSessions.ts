@@ -211,7 +211,7 @@ const makeMemory = Effect.gen(function* () {
         return Option.some({ ...taken, browser, signedIn: session !== undefined })
       }),
 
-    signIn: (taken, { ...session }) =>
+    signIn: (taken, session) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
         const former = Array.from(sessions.values()).filter(({ browser }) => browser === taken.browser)
         if (taken.signedIn && !former.some((one) => isLive(one, now))) return new SignedOutMeanwhile()
@@ -219,7 +219,7 @@ const makeMemory = Effect.gen(function* () {
         const sameUser = former.every(({ userId }) => userId === session.userId)
         if (!sameUser) browsers.delete(taken.browser)
         const browser = sameUser ? taken.browser : session.idHash
-        const begun: SignInSession = { ...session, browser, createdAt: now, lastSeenAt: now }
+        const begun: SignInSession = { ...session, browser, lastSeenAt: session.createdAt }
         sessions.set(begun.idHash, begun)
         return Effect.succeed(begun)
       }),

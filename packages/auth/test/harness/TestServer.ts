@@ -1,0 +1,100 @@
+import * as Auth from "@edge-relay/auth/Auth"
+import { SessionCheck } from "@edge-relay/auth/SessionCheck"
+import type { SignInOptions } from "@edge-relay/auth/SignIn"
+import { AuthApi, SignInApi } from "@edge-relay/domain/api/Auth"
+import { BodyRules, Conventions } from "@edge-relay/domain/api/Conventions"
+import { AuditLog } from "@edge-relay/domain/AuditLog"
+import { SignInSessions } from "@edge-relay/domain/SignInSessions"
+import { NodeCrypto, NodeHttpServer } from "@effect/platform-node"
+import { Context, Effect, Layer, Redacted } from "effect"
+import { HttpRouter } from "effect/http"
+import { HttpApi, HttpApiBuilder } from "effect/http-api"
+import { RateLimiter } from "effect/persistence"
+import { randomBytes } from "node:crypto"
+import { createServer, type Server } from "node:http"
+
+/** The sign-in of the cloud API alone; its groups are those of the real contract. */
+class TestApi extends HttpApi.make("edge-relay").add(SignInApi, AuthApi) {}
+
+/** What server-api's own layer does is tested there. */
+const conventions = Layer.mergeAll(
+  Layer.succeed(Conventions, (effect) => effect),
+  Layer.succeed(BodyRules, (effect) => effect)
+)
+
+export const newKey = () => Redacted.make(new Uint8Array(randomBytes(32)))
+
+export interface TestServerOptions extends Omit<SignInOptions, "publicUrl"> {
+  readonly issuer: string
+  readonly clientId?: string
+  readonly clientSecret?: string
+  readonly scopes?: string
+  readonly tenantClaim?: string
+  readonly sessionKeys?: ReadonlyArray<Redacted.Redacted<Uint8Array>>
+  readonly timeoutSeconds?: number
+  readonly sessions?: Layer.Layer<SignInSessions>
+}
+
+export interface TestServer {
+  readonly publicUrl: URL
+  readonly sessions: SignInSessions["Service"]
+  readonly audit: AuditLog["Service"]
+  readonly check: SessionCheck["Service"]
+}
+
+/** A listening server without a handler: the provider has to know its origin first. */
+export const listening = Effect.acquireRelease(
+  Effect.callback<{ readonly server: Server; readonly origin: URL }>((resume) => {
+    const server = createServer()
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address()
+      const port = typeof address === "object" && address !== null ? address.port : 0
+      resume(Effect.succeed({ server, origin: new URL(`http://localhost:${port}`) }))
+    })
+  }),
+  ({ server }) =>
+    Effect.callback<void>((resume) => {
+      server.close(() => resume(Effect.void))
+      server.closeAllConnections()
+    })
+)
+
+/** Answers requests of a listening server with the sign-in, over real HTTP. */
+export const serve = Effect.fnUntraced(function* (
+  { origin, server }: { readonly server: Server; readonly origin: URL },
+  options: TestServerOptions
+) {
+  const scope = yield* Effect.scope
+  const auth = Auth.layer({
+    ...options,
+    issuer: new URL(options.issuer),
+    clientId: options.clientId ?? "edge-relay",
+    clientSecret: options.clientSecret === undefined ? undefined : Redacted.make(options.clientSecret),
+    scopes: options.scopes ?? "openid profile email",
+    publicUrl: origin,
+    sessionKeys: options.sessionKeys ?? [newKey()]
+  })
+  const stores = Layer.mergeAll(
+    options.sessions ?? SignInSessions.layerMemory,
+    AuditLog.layerMemory,
+    RateLimiter.layer.pipe(Layer.provide(RateLimiter.layerStoreMemory))
+  ).pipe(Layer.provideMerge(NodeCrypto.layerSecureRandom))
+  const services = yield* Layer.buildWithScope(
+    auth.pipe(Layer.provideMerge(Layer.mergeAll(stores, conventions))),
+    scope
+  )
+  const routes = HttpApiBuilder.layer(TestApi).pipe(Layer.provide(Layer.succeedContext(services)))
+  const app = yield* HttpRouter.toHttpEffect(routes).pipe(
+    Effect.provide(services),
+    Effect.provide(NodeHttpServer.layerHttpServices)
+  )
+  const handler = yield* NodeHttpServer.makeHandler(app, { scope })
+  server.removeAllListeners("request")
+  server.on("request", handler)
+  return {
+    publicUrl: origin,
+    sessions: Context.get(services, SignInSessions),
+    audit: Context.get(services, AuditLog),
+    check: Context.get(services, SessionCheck)
+  } satisfies TestServer
+})
