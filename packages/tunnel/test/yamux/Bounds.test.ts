@@ -56,7 +56,7 @@ describe("yamux bounds", () => {
     assert.deepStrictEqual(sizes, [2 * MIB - 3 * WINDOW, WINDOW, WINDOW, WINDOW])
     peer.stream(0).destroy()
     assert.strictEqual(
-      await pour(peer, 3, 10, 3),
+      await pour(peer, 3, 10, 5),
       2 * MIB - 2 * WINDOW,
       "a stream's end gives its share back"
     )
