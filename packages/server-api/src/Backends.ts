@@ -7,6 +7,7 @@ import { TunnelDialer } from "@edge-relay/tunnel/TunnelDialer"
 import { NodeCrypto, NodeHttpClient } from "@effect/platform-node"
 import { Effect, Layer } from "effect"
 import { RateLimiter } from "effect/persistence"
+import { AccessLog } from "./AccessLog.ts"
 import { Config } from "./Config.ts"
 import { Presence } from "./Presence.ts"
 import * as PresenceRemote from "./PresenceRemote.ts"
@@ -27,6 +28,7 @@ export const layer = Layer.unwrap(
     const provider = Oidc.layer({ ...config.oidc, publicUrl: config.publicUrl })
 
     return Layer.mergeAll(
+      AccessLog.layer({ write: (text) => process.stdout.write(text), format: config.logFormat }),
       database,
       proxies,
       provider,

@@ -26,7 +26,7 @@ export class Listener extends Context.Service<Listener, { readonly port: number 
   static readonly layer = Layer.effect(
     Listener,
     Effect.suspend(() => make)
-  ).pipe(Layer.provide(InternalServer.layer))
+  ).pipe(Layer.provideMerge(InternalServer.layer))
 }
 
 const make = Effect.gen(function* () {

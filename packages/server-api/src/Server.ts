@@ -9,7 +9,6 @@ import { NodeHttpServer } from "@effect/platform-node"
 import { Duration, Effect, Layer } from "effect"
 import { HttpRouter } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
-import { AccessLog } from "./AccessLog.ts"
 import { clientAddress } from "./ClientAddress.ts"
 import { Config } from "./Config.ts"
 import * as Console from "./Console.ts"
@@ -30,14 +29,9 @@ import { Listener } from "./Listener.ts"
 import { LiveEvents } from "./LiveEvents.ts"
 import { Readiness } from "./Readiness.ts"
 
-/**
- * The API server, open: whoever closes it says where things are kept, who the identity provider is and how edges
- * are reached. `main.ts` closes it with `Backends.ts`, tests with memory.
- */
-export const layer = Layer.unwrap(
-  Effect.map(Config, (config) => {
-    const { publicUrl } = config
-
+/** Every route of the server, on whatever router it is given. */
+export const layerRoutes = Layer.unwrap(
+  Effect.map(Config, ({ publicUrl }) => {
     const handlers = Layer.mergeAll(
       AuthHttp.layer,
       PairingHandlers.layer,
@@ -46,46 +40,59 @@ export const layer = Layer.unwrap(
       SystemHandlers.layer,
       HealthHandlers.layer
     )
-
-    const routes = Layer.mergeAll(
+    return Layer.mergeAll(
       HttpApiBuilder.layer(CloudApi).pipe(Layer.provide(handlers)),
       Console.layer({ publicUrl }),
       DocsHandlers.layer({ publicUrl })
-    ).pipe(
-      Layer.provide(Layer.mergeAll(AuthorizationLayer.layer({ publicUrl }), ConventionsLayer.layer)),
-      Layer.provideMerge(routerLayer)
-    )
+    ).pipe(Layer.provide(Layer.mergeAll(AuthorizationLayer.layer({ publicUrl }), ConventionsLayer.layer)))
+  })
+)
 
+/** What routes and gateway have in common; some of it is this process's own memory. */
+export const layerServices = Layer.unwrap(
+  Effect.map(Config, ({ publicUrl, sessionIdleHours, sessionKeys, sessionMaxHours }) => {
     const signIn = SignIn.layer({
       publicUrl,
-      idle: Duration.hours(config.sessionIdleHours),
-      absolute: Duration.hours(config.sessionMaxHours)
+      idle: Duration.hours(sessionIdleHours),
+      absolute: Duration.hours(sessionMaxHours)
     })
-
-    const addressOf = clientAddress(config.trustedProxies)
-    const gateway = Gateway.layer({
-      publicUrl,
-      addressOf: ({ headers, socket }) => addressOf(socket.remoteAddress, headers)
-    }).pipe(Layer.provide(Layer.mergeAll(GatewayAuth.layer, EdgeAccess.layer)))
-
-    return Layer.mergeAll(Listener.layer, Housekeeping.layer).pipe(
-      Layer.provideMerge(routes),
-      Layer.provide(Layer.mergeAll(gateway, LiveEvents.layer)),
-      Layer.provide(Layer.mergeAll(signIn, SessionCheck.layer, Pairing.layer, Limits.layer, Traffic.layer)),
-      Layer.provide(
-        SessionCookie.layer({ keys: config.sessionKeys, secure: publicUrl.protocol === "https:" })
-      ),
-      Layer.provide(
-        AccessLog.layer({ write: (text) => process.stdout.write(text), format: config.logFormat })
-      ),
-      Layer.provideMerge(Readiness.layer),
-      Layer.provide(NodeHttpServer.layerHttpServices)
+    return Layer.mergeAll(
+      LiveEvents.layer,
+      Limits.layer,
+      Pairing.layer,
+      SessionCheck.layer,
+      Traffic.layer,
+      signIn
+    ).pipe(
+      Layer.provideMerge(SessionCookie.layer({ keys: sessionKeys, secure: publicUrl.protocol === "https:" })),
+      Layer.provideMerge(Layer.mergeAll(Readiness.layer, NodeHttpServer.layerHttpServices))
     )
   })
 )
 
+const layerGateway = Layer.unwrap(
+  Effect.map(Config, ({ publicUrl, trustedProxies }) => {
+    const addressOf = clientAddress(trustedProxies)
+    return Gateway.layer({
+      publicUrl,
+      addressOf: ({ headers, socket }) => addressOf(socket.remoteAddress, headers)
+    }).pipe(Layer.provide(Layer.mergeAll(GatewayAuth.layer, EdgeAccess.layer)))
+  })
+)
+
+/**
+ * The API server, open: whoever closes it says where things are kept, who the identity provider is and how edges
+ * are reached. `main.ts` closes it with `Backends.ts`, tests with memory.
+ */
+export const layer = Layer.mergeAll(Listener.layer, Housekeeping.layer).pipe(
+  Layer.provide(layerRoutes),
+  Layer.provide(Layer.suspend(() => layerRouter)),
+  Layer.provide(layerGateway),
+  Layer.provideMerge(layerServices)
+)
+
 /** Paths mean what they say: no case folding, no slash more or less. Ids and codes are far shorter than 256. */
-const routerLayer = HttpRouter.layer.pipe(
+const layerRouter = HttpRouter.layer.pipe(
   Layer.provide(
     Layer.succeed(HttpRouter.RouterConfig, {
       caseSensitive: true,

@@ -1,0 +1,235 @@
+import { assert, layer } from "@effect/vitest"
+import { Effect } from "effect"
+import { connect } from "node:net"
+import { type Answer, ask, publicUrl, TestApi } from "./support/TestApi.ts"
+
+const problemOf = (answer: Answer) => {
+  assert.match(answer.headers["content-type"] ?? "", /^application\/problem\+json/)
+  // Checked by the assertions on its fields.
+  return answer.json as {
+    readonly status: number
+    readonly code: string
+    readonly requestId: string
+    readonly errors?: ReadonlyArray<{ readonly path: string; readonly message: string }>
+  }
+}
+
+/** What a server says to bytes that no client library would send. */
+const raw = (url: string, text: string): Effect.Effect<string> =>
+  Effect.callback<string>((resume) => {
+    const { hostname, port } = new URL(url)
+    const socket = connect({ host: hostname, port: Number(port) }, () => socket.write(text, "latin1"))
+    let received = ""
+    socket.on("data", (part) => (received += part.toString("latin1")))
+    socket.on("error", () => {})
+    socket.on("close", () => resume(Effect.succeed(received)))
+    return Effect.sync(() => socket.destroy())
+  })
+
+layer(TestApi.layer(), { excludeTestServices: true })("The API's conventions", (it) => {
+  it.effect("gives every answer a request id, the caller's own where that can be logged", () =>
+    Effect.gen(function* () {
+      const { url } = yield* TestApi
+      const send = (id: string) => ask(`${url}/api/nothing`, { headers: { "x-request-id": id } })
+      assert.strictEqual((yield* send("abc-123")).headers["x-request-id"], "abc-123")
+      assert.strictEqual(problemOf(yield* send("abc-123")).requestId, "abc-123")
+      for (const bad of ["a b", "x".repeat(129), "é", ""]) {
+        const answer = yield* send(bad)
+        assert.match(answer.headers["x-request-id"]?.toString() ?? "", /^[\w-]{36}$/)
+        assert.strictEqual(problemOf(answer).requestId, answer.headers["x-request-id"])
+      }
+      for (const path of ["/", "/healthz", "/app.js", "/openapi.json", "/api/edges", "/api/auth/login"]) {
+        assert.isDefined((yield* ask(url + path)).headers["x-request-id"], path)
+      }
+    })
+  )
+
+  it.effect("answers a problem for a path that there is not, and for a method that it has not", () =>
+    Effect.gen(function* () {
+      const { url } = yield* TestApi
+      for (const path of [
+        "/nothing",
+        "/api",
+        "/api/",
+        "/API/edges",
+
+        "//api/edges",
+        "/api/%zz",
+        "/api/edges/a/b/c"
+      ]) {
+        const answer = yield* ask(url + path)
+        assert.strictEqual(answer.status, 404, path)
+        assert.strictEqual(problemOf(answer).code, "not_found")
+      }
+      const answer = yield* ask(`${url}/api/edges`, { method: "POST" })
+      assert.strictEqual(answer.status, 405)
+      assert.strictEqual(problemOf(answer).code, "method_not_allowed")
+      assert.strictEqual(answer.headers["allow"], "GET, HEAD")
+      const one = yield* ask(`${url}/api/edges/edge_01h00000000000000000000000`, { method: "PUT" })
+      assert.strictEqual(one.headers["allow"], "DELETE, GET, HEAD, PATCH")
+      assert.strictEqual((yield* ask(`${url}/`, { method: "POST" })).headers["allow"], "GET, HEAD")
+    })
+  )
+
+  it.effect("answers 401 as a problem, and sends a browser's address bar to sign in", () =>
+    Effect.gen(function* () {
+      const { url } = yield* TestApi
+      const navigation = { accept: "text/html,*/*", "sec-fetch-mode": "navigate", "sec-fetch-site": "none" }
+      for (const path of ["/", "/pair?code=BCDF-2345", "/edges/edge_1"]) {
+        const answer = yield* ask(url + path, { headers: navigation })
+        assert.strictEqual(answer.status, 302)
+        assert.strictEqual(answer.headers["location"], `/api/auth/login?returnTo=${encodeURIComponent(path)}`)
+        assert.strictEqual(answer.headers["cache-control"], "no-store")
+        assert.strictEqual((yield* ask(url + path)).status, 401)
+        assert.strictEqual(
+          (yield* ask(url + path, { headers: { ...navigation, "sec-fetch-mode": "cors" } })).status,
+          401
+        )
+      }
+      const api = yield* ask(`${url}/api/edges`, { headers: navigation })
+      assert.strictEqual(api.status, 401)
+      assert.strictEqual(problemOf(api).code, "unauthorized")
+    })
+  )
+
+  it.effect("keeps what is personal out of caches, and allows no other origin", () =>
+    Effect.gen(function* () {
+      const { signIn, url } = yield* TestApi
+      const { cookie } = yield* signIn("alice")
+      for (const path of ["/api/edges", "/api/auth/me", "/api/audit", "/api/system/stats", "/"]) {
+        const answer = yield* ask(url + path, { cookie, headers: { origin: "https://evil.example" } })
+        assert.strictEqual(answer.status, 200, path)
+        assert.strictEqual(answer.headers["cache-control"], "no-store", path)
+        assert.isUndefined(answer.headers["access-control-allow-origin"])
+      }
+      const preflight = yield* ask(`${url}/api/edges`, { method: "OPTIONS", headers: { origin: publicUrl } })
+      assert.strictEqual(preflight.status, 405)
+      assert.isUndefined(preflight.headers["access-control-allow-origin"])
+    })
+  )
+
+  it.effect("refuses what changes something and comes from another site", () =>
+    Effect.gen(function* () {
+      const { signIn, url } = yield* TestApi
+      const { cookie } = yield* signIn("alice")
+      const post = (headers: { readonly [name: string]: string }) =>
+        ask(`${url}/api/pairing/codes`, { method: "POST", cookie, headers, body: {} })
+      const crossSite = yield* post({ "sec-fetch-site": "cross-site" })
+      assert.strictEqual(crossSite.status, 403)
+      assert.strictEqual(problemOf(crossSite).code, "cross_site")
+      assert.strictEqual((yield* post({ origin: "https://evil.example" })).status, 403)
+      assert.strictEqual((yield* post({ origin: publicUrl })).status, 201)
+      assert.strictEqual((yield* post({})).status, 201)
+    })
+  )
+
+  it.effect(
+    "refuses bodies that are too large, of another type, no JSON, or JSON that readers disagree on",
+    () =>
+      Effect.gen(function* () {
+        const { signIn, url } = yield* TestApi
+        const { cookie } = yield* signIn("alice")
+        const send = (body: unknown, headers: { readonly [name: string]: string } = {}) =>
+          ask(`${url}/api/pairing/codes`, { method: "POST", cookie, body, headers })
+
+        assert.strictEqual((yield* send("x".repeat(1024 * 1024 + 1))).status, 413)
+        assert.strictEqual(problemOf(yield* send("x".repeat(10 * 1024 * 1024))).code, "payload_too_large")
+        assert.strictEqual((yield* send("{}", { "content-type": "text/plain" })).status, 415)
+        assert.strictEqual(
+          problemOf(yield* send("a=b", { "content-type": "application/x-www-form-urlencoded" })).code,
+          "unsupported_media_type"
+        )
+
+        const refused: ReadonlyArray<readonly [body: unknown, path: string, message: RegExp]> = [
+          ["{", "", /valid JSON/],
+          [Buffer.from('{"name":"\xff"}', "latin1"), "", /UTF-8/],
+          ['{"name":"a","name":"b"}', "name", /twice/],
+          ['{"name":"a","n\\u0061me":"b"}', "name", /twice/],
+          ['{"__proto__":{"name":"a"}}', "__proto__", /not allowed/],
+          [`${"[".repeat(500_000)}${"]".repeat(500_000)}`, "", /deep/],
+          ['{"nmae":"a"}', "nmae", /excess/],
+          ['{"name":1}', "name", /string/i],
+          ['{"name":""}', "name", /length/],
+          ["[]", "", /object/i],
+          ["null", "", /object/i]
+        ]
+        for (const [body, path, message] of refused) {
+          const answer = yield* send(body)
+          assert.strictEqual(answer.status, 400, String(body).slice(0, 40))
+          const { code, errors } = problemOf(answer)
+          assert.strictEqual(code, "invalid_request")
+          assert.strictEqual(errors?.[0]?.path, path)
+          assert.match(errors?.[0]?.message ?? "", message)
+        }
+      })
+  )
+
+  it.effect("names the parameter that it does not take", () =>
+    Effect.gen(function* () {
+      const { signIn, url } = yield* TestApi
+      const { cookie } = yield* signIn("alice")
+      for (const [query, path] of [
+        ["limit=0", "limit"],
+        ["limit=1e3", "limit"],
+        ["limit=9".repeat(50), "limit"],
+        ["limit=1&limit=2", "limit"],
+        ["cursor=nonsense", "cursor"],
+        ["onlin=true", "onlin"],
+        ["online=maybe", "online"],
+        ["__proto__=1", "__proto__"]
+      ] as const) {
+        const answer = yield* ask(`${url}/api/edges?${query}`, { cookie })
+        assert.strictEqual(answer.status, 400, query)
+        assert.strictEqual(problemOf(answer).errors?.[0]?.path, path, query)
+      }
+      const answer = yield* ask(`${url}/api/edges/nonsense`, { cookie })
+      assert.strictEqual(problemOf(answer).errors?.[0]?.path, "edgeId")
+    })
+  )
+
+  it.effect("passes 60 KiB of headers, and refuses more with 431", () =>
+    Effect.gen(function* () {
+      const { url } = yield* TestApi
+      const send = (size: number) => ask(`${url}/healthz`, { headers: { "x-large": "x".repeat(size) } })
+      assert.strictEqual((yield* send(60 * 1024)).status, 200)
+      const answer = yield* send(100 * 1024)
+      assert.strictEqual(answer.status, 431)
+      problemOf(answer)
+      assert.strictEqual((yield* ask(`${url}/api/auth/me`, { cookie: "a=b; ".repeat(10_000) })).status, 401)
+    })
+  )
+
+  it.effect("answers what no client library would send with 400, and closes", () =>
+    Effect.gen(function* () {
+      const { url } = yield* TestApi
+      for (const text of [
+        "nonsense\r\n\r\n",
+        "GET / HTTP/1.1\r\n\r\n",
+        "POST /api/pairing/exchange HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "GET /\x00 HTTP/1.1\r\nHost: x\r\n\r\n"
+      ]) {
+        assert.match(yield* raw(url, text), /^HTTP\/1\.1 400 /, JSON.stringify(text))
+      }
+    })
+  )
+
+  it.effect("answers HEAD like GET, without the body", () =>
+    Effect.gen(function* () {
+      const { url } = yield* TestApi
+      const answer = yield* ask(`${url}/healthz`, { method: "HEAD" })
+      assert.strictEqual(answer.status, 200)
+      assert.strictEqual(answer.body, "")
+    })
+  )
+
+  it.effect("answers an upgrade that nobody takes up as if it were not asked for", () =>
+    Effect.gen(function* () {
+      const { url } = yield* TestApi
+      const answer = yield* raw(
+        url,
+        "GET /api/edges HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n\r\n"
+      )
+      assert.match(answer, /^HTTP\/1\.1 401 /)
+    })
+  )
+})

@@ -1,0 +1,200 @@
+import { assert, layer } from "@effect/vitest"
+import { AuthorizationPending, ExpiredToken, InvalidCode, NotFound } from "@edge-relay/domain/api/Problem"
+import { Array, Effect, Exit, Redacted } from "effect"
+import { ask, TestApi } from "./support/TestApi.ts"
+import { clientOf } from "./support/TestClient.ts"
+
+// Tries are limited by address, so that each test comes from one of its own.
+const from = (address: string) => ({ "x-forwarded-for": address })
+
+layer(TestApi.layer({ TRUSTED_PROXIES: "127.0.0.1" }), { excludeTestServices: true })("Pairing", (it) => {
+  it.effect("gives a code to the signed-in, and a token for it, once", () =>
+    Effect.gen(function* () {
+      const api = yield* TestApi
+      const alice = yield* api.signIn("alice")
+      const client = yield* clientOf(alice.cookie)
+      const { code, command, id } = yield* client.pairing.createCode({ payload: { name: "press 4" } })
+      assert.match(code, /^[BCDFGHJKLMNPQRSTVWXZ2-9]{4}-[BCDFGHJKLMNPQRSTVWXZ2-9]{4}$/)
+      assert.strictEqual(command, `edge-relay pair ${code} --url http://relay.localhost:3721`)
+      const open = yield* client.pairing.listCodes({ query: {} })
+      assert.deepStrictEqual(
+        open.items.map((one) => [one.id, one.name]),
+        [[id, "press 4"]]
+      )
+
+      const edge = yield* clientOf()
+      const credentials = yield* edge.edgePairing.exchange({
+        payload: { code: code.toLowerCase().replace("-", " ") }
+      })
+      assert.match(credentials.token, /^ert_[\w-]{43}$/)
+      assert.strictEqual(credentials.tunnelUrl, "ws://localhost:3800")
+      const known = yield* api.tokens.authenticate(Redacted.make(credentials.token))
+      assert.deepStrictEqual([known.edgeId, known.tenantId], [credentials.edgeId, alice.tenantId])
+      assert.strictEqual(
+        (yield* client.edges.get({ params: { edgeId: credentials.edgeId } })).name,
+        "press 4"
+      )
+      assert.deepStrictEqual((yield* client.pairing.listCodes({ query: {} })).items, [])
+
+      const again = yield* Effect.flip(edge.edgePairing.exchange({ payload: { code } }))
+      const unknown = yield* Effect.flip(edge.edgePairing.exchange({ payload: { code: "BCDF-2345" } }))
+      assert.instanceOf(again, InvalidCode)
+      assert.instanceOf(unknown, InvalidCode)
+      assert.strictEqual(again.message, unknown.message)
+    })
+  )
+
+  it.effect("gives one token to fifty exchanges of one code at once", () =>
+    Effect.gen(function* () {
+      const api = yield* TestApi
+      const { cookie, tenantId } = yield* api.signIn("fifty")
+      const { code } = yield* (yield* clientOf(cookie)).pairing.createCode({ payload: {} })
+      const answers = yield* Effect.all(
+        Array.makeBy(50, (index) =>
+          ask(`${api.url}/api/pairing/exchange`, {
+            method: "POST",
+            body: { code },
+            headers: from(`192.0.2.${index}`)
+          })
+        ),
+        { concurrency: "unbounded" }
+      )
+      assert.deepStrictEqual(answers.map(({ status }) => status).sort(), [
+        201,
+        ...Array.makeBy(49, () => 400)
+      ])
+      assert.strictEqual(yield* api.edges.count(tenantId), 1)
+    })
+  )
+
+  it.effect("cancels a code, and another tenant's not", () =>
+    Effect.gen(function* () {
+      const api = yield* TestApi
+      const alice = yield* clientOf((yield* api.signIn("alice")).cookie)
+      const bob = yield* clientOf((yield* api.signIn("bob")).cookie)
+      const { code, id } = yield* alice.pairing.createCode({ payload: {} })
+      assert.instanceOf(yield* Effect.flip(bob.pairing.cancelCode({ params: { id } })), NotFound)
+      yield* alice.pairing.cancelCode({ params: { id } })
+      assert.instanceOf(yield* Effect.flip(alice.pairing.cancelCode({ params: { id } })), NotFound)
+      const edge = yield* clientOf()
+      assert.instanceOf(yield* Effect.flip(edge.edgePairing.exchange({ payload: { code } })), InvalidCode)
+    })
+  )
+
+  it.effect("pairs what asked to be paired, once somebody has approved it", () =>
+    Effect.gen(function* () {
+      const api = yield* TestApi
+      const { cookie, tenantId } = yield* api.signIn("alice")
+      const alice = yield* clientOf(cookie)
+      const edge = yield* clientOf()
+      const begun = yield* edge.edgePairing.beginRequest({ payload: { hostname: "box-7" } })
+      assert.strictEqual(begun.verificationUri, "http://relay.localhost:3721/pair")
+      assert.strictEqual(begun.verificationUriComplete, `${begun.verificationUri}?code=${begun.userCode}`)
+      const poll = edge.edgePairing.pollRequest({ payload: { deviceCode: begun.deviceCode } })
+      assert.instanceOf(yield* Effect.flip(poll), AuthorizationPending)
+
+      const params = { userCode: begun.userCode.toLowerCase() }
+      const asking = yield* alice.pairing.getRequest({ params })
+      assert.deepStrictEqual([asking.hostname, asking.userCode], ["box-7", begun.userCode])
+      yield* alice.pairing.approveRequest({ params })
+      assert.instanceOf(yield* Effect.flip(alice.pairing.approveRequest({ params })), NotFound)
+      assert.instanceOf(yield* Effect.flip(alice.pairing.getRequest({ params })), NotFound)
+
+      const { edgeId } = yield* poll
+      assert.strictEqual((yield* api.edges.get(tenantId, edgeId)).name, "box-7")
+      assert.instanceOf(yield* Effect.flip(poll), ExpiredToken)
+    })
+  )
+
+  it.effect("denies what asked to be paired, and says so", () =>
+    Effect.gen(function* () {
+      const api = yield* TestApi
+      const alice = yield* clientOf((yield* api.signIn("alice")).cookie)
+      const edge = yield* clientOf()
+      const begun = yield* edge.edgePairing.beginRequest({ payload: { hostname: "box-8", name: "a name" } })
+      yield* alice.pairing.denyRequest({ params: { userCode: begun.userCode } })
+      const refused = yield* Effect.flip(
+        edge.edgePairing.pollRequest({ payload: { deviceCode: begun.deviceCode } })
+      )
+      assert.strictEqual(refused._tag, "access_denied")
+    })
+  )
+
+  it.effect("takes ten tries a minute from an address, and says when to come again", () =>
+    Effect.gen(function* () {
+      const { url } = yield* TestApi
+      const attempt = (address: string) =>
+        ask(`${url}/api/pairing/exchange`, {
+          method: "POST",
+          body: { code: "BCDF-2345" },
+          headers: from(address)
+        })
+      // An IPv6 subscriber has a /64, and is counted as one.
+      for (const [first, neighbour, other] of [
+        ["198.51.100.1", "198.51.100.1", "198.51.100.2"],
+        ["2001:db8::1", "2001:db8::ffff:2", "2001:db8:0:1::1"]
+      ] as const) {
+        for (let tries = 0; tries < 10; tries++) assert.strictEqual((yield* attempt(first)).status, 400)
+        const refused = yield* attempt(neighbour)
+        assert.strictEqual(refused.status, 429)
+        const seconds = Number(refused.headers["retry-after"])
+        assert.isTrue(seconds >= 1 && seconds <= 60, String(seconds))
+        assert.strictEqual((yield* attempt(other)).status, 400)
+      }
+    })
+  )
+
+  it.effect("believes an address only from a proxy that it trusts, and only what that proxy wrote", () =>
+    Effect.gen(function* () {
+      const api = yield* TestApi
+      const { cookie } = yield* api.signIn("address")
+      yield* ask(`${api.url}/api/pairing/codes`, {
+        method: "POST",
+        cookie,
+        body: {},
+        headers: from("10.9.9.9, 203.0.113.5, 127.0.0.1")
+      })
+      const { items } = yield* (yield* clientOf(cookie)).audit.list({
+        query: { action: "pairing.code_created" }
+      })
+      assert.strictEqual(items[0]?.address, "203.0.113.5")
+    })
+  )
+
+  it.effect("writes down who did what, from where, and never a code or a token", () =>
+    Effect.gen(function* () {
+      const api = yield* TestApi
+      const { cookie, session } = yield* api.signIn("audited")
+      const client = yield* clientOf(cookie)
+      const { code } = yield* client.pairing.createCode({ payload: { name: "an edge" } })
+      const { edgeId, token } = yield* (yield* clientOf()).edgePairing.exchange({ payload: { code } })
+      const { items } = yield* client.audit.list({ query: {} })
+      assert.deepStrictEqual(
+        items.map(({ action, actor, outcome }) => [action, actor, outcome]),
+        [
+          ["pairing.exchanged", edgeId, "success"],
+          ["pairing.code_created", session.userId, "success"]
+        ]
+      )
+      for (const { address, requestId } of items) {
+        assert.strictEqual(address, "127.0.0.1")
+        assert.isNotNull(requestId)
+      }
+      const text = JSON.stringify(items)
+      for (const secret of [code, code.replace("-", ""), token, cookie]) assert.notInclude(text, secret)
+      const others = yield* clientOf((yield* api.signIn("somebody else")).cookie)
+      assert.deepStrictEqual((yield* others.audit.list({ query: {} })).items, [])
+    })
+  )
+
+  it.effect("limits codes by tenant", () =>
+    Effect.gen(function* () {
+      const api = yield* TestApi
+      const client = yield* clientOf((yield* api.signIn("greedy")).cookie)
+      const made = yield* Effect.all(
+        Array.makeBy(61, () => Effect.exit(client.pairing.createCode({ payload: {} })))
+      )
+      assert.deepStrictEqual(made.map(Exit.isSuccess), [...Array.makeBy(60, () => true), false])
+    })
+  )
+})
