@@ -19,7 +19,7 @@ const maxTrailerBytes = 16 * 1024
 /** Each costs a callback, and no final head comes after so many in earnest. */
 const maxInformation = 32
 
-const nothing = Buffer.alloc(0)
+const nothing: Buffer = Buffer.alloc(0)
 
 type State = "head" | "length" | "size" | "data" | "data-end" | "trailers" | "close" | "done"
 

@@ -101,7 +101,7 @@ describe("Gateway, when somebody gives up", () => {
       "answers with an upgrade that nobody asked for",
       (socket: net.Socket) => socket.write("HTTP/1.1 101 X\r\nUpgrade: x\r\n\r\n")
     ]
-  ] as const)("answers edge_reset where the edge %s", ([_, act]) =>
+  ] as const)("answers edge_reset where the edge %s", ([, act]) =>
     Effect.gen(function* () {
       const gateway = yield* TestGateway
       const edgeId = yield* gateway.addEdge(yield* scriptedOrigin((socket) => void act(socket)))
@@ -120,21 +120,23 @@ describe("Gateway, when somebody gives up", () => {
       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
       "zz\r\n"
     ]
-  ])("breaks the connection where the answer breaks off %s", ([_, text, last = ""]) =>
-    Effect.gen(function* () {
-      const gateway = yield* TestGateway
-      const edgeId = yield* gateway.addEdge(
-        yield* scriptedOrigin((socket) => {
-          socket.write(text)
-          setTimeout(() => socket.end(last), 20)
-        })
-      )
-      const answer = yield* ask(gateway, `/api/edges/${edgeId}/http/`)
-      assert.strictEqual(answer.status, 200)
-      assert.isTrue(answer.broken)
-      yield* eventually("a record", () => gateway.traffic.recent(edgeId).length === 1)
-      assert.deepInclude(gateway.traffic.recent(edgeId)[0], { status: 200, cause: "edge_reset" })
-    }).pipe(Effect.provide(TestGateway.layer()))
+  ] as ReadonlyArray<readonly [string, string, string?]>)(
+    "breaks the connection where the answer breaks off %s",
+    ([, text, last = ""]) =>
+      Effect.gen(function* () {
+        const gateway = yield* TestGateway
+        const edgeId = yield* gateway.addEdge(
+          yield* scriptedOrigin((socket) => {
+            socket.write(text)
+            setTimeout(() => socket.end(last), 20)
+          })
+        )
+        const answer = yield* ask(gateway, `/api/edges/${edgeId}/http/`)
+        assert.strictEqual(answer.status, 200)
+        assert.isTrue(answer.broken)
+        yield* eventually("a record", () => gateway.traffic.recent(edgeId).length === 1)
+        assert.deepInclude(gateway.traffic.recent(edgeId)[0], { status: 200, cause: "edge_reset" })
+      }).pipe(Effect.provide(TestGateway.layer()))
   )
 
   it.live("resets a client that could take a broken answer for a short one", () =>

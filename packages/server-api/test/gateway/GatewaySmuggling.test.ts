@@ -151,7 +151,7 @@ describe("Gateway, request smuggling", () => {
     ["a folded header", "X: y\r\n Set-Cookie: session=evil\r\nContent-Length: 0", ""],
     ["white space before the colon", "Set-Cookie : session=evil\r\nContent-Length: 0", ""],
     ["a NUL", "Set-Cookie\0: session=evil\r\nContent-Length: 0", ""]
-  ] as const)("refuses an edge's answer with %s", ([_, headers, body]) =>
+  ] as const)("refuses an edge's answer with %s", ([, headers, body]) =>
     Effect.gen(function* () {
       const gateway = yield* TestGateway
       const edgeId = yield* gateway.addEdge(

@@ -227,7 +227,7 @@ describe("Gateway, upgrades", () => {
   it.live.each([
     ["before the edge has answered", ""],
     ["after it", "HTTP/1.1 101 X\r\nUpgrade: echo/1\r\nConnection: Upgrade\r\n\r\n"]
-  ])("breaks off at the edge within 100 ms where the browser goes %s", ([_, answer]) =>
+  ] as const)("breaks off at the edge within 100 ms where the browser goes %s", ([, answer]) =>
     Effect.gen(function* () {
       const gateway = yield* TestGateway
       let closedAt = 0

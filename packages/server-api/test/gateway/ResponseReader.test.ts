@@ -104,25 +104,26 @@ describe("ResponseReader", () => {
   it("drops what is not the edge's to say", () => {
     const { head } = read(
       [
-        ...[
-          "HTTP/1.1 204 X",
-          "Set-Cookie: a=b",
-          "SET-COOKIE: c=d",
-          "Connection: X-Hop",
-          "X-Hop: 1",
-          "Keep-Alive: x"
-        ],
-        ...["Clear-Site-Data: *", "Strict-Transport-Security: max-age=1", "Access-Control-Allow-Origin: *"],
-        ...["Alt-Svc: h2=x", "Service-Worker-Allowed: /", "X-Request-Id: 1", "X-Content-Type-Options: x"],
-        ...[
-          "Trailer: x",
-          "Upgrade: h2c",
-          "Proxy-Authenticate: Basic",
-          "NEL: {}",
-          "Content-Type: text/html",
-          "",
-          ""
-        ]
+        "HTTP/1.1 204 X",
+        "Set-Cookie: a=b",
+        "SET-COOKIE: c=d",
+        "Connection: X-Hop",
+        "X-Hop: 1",
+        "Keep-Alive: x",
+        "Clear-Site-Data: *",
+        "Strict-Transport-Security: max-age=1",
+        "Access-Control-Allow-Origin: *",
+        "Alt-Svc: h2=x",
+        "Service-Worker-Allowed: /",
+        "X-Request-Id: 1",
+        "X-Content-Type-Options: x",
+        "Trailer: x",
+        "Upgrade: h2c",
+        "Proxy-Authenticate: Basic",
+        "NEL: {}",
+        "Content-Type: text/html",
+        "",
+        ""
       ].join("\r\n")
     )
     assert.deepStrictEqual(head?.headers, ["Content-Type", "text/html"])

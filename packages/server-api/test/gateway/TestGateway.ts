@@ -8,7 +8,7 @@ import * as TypeId from "@edge-relay/domain/TypeId"
 import { DialError, EdgeBusy, EdgeOffline, EdgeRefused, type EdgeStream } from "@edge-relay/tunnel/DialError"
 import { TunnelDialer } from "@edge-relay/tunnel/TunnelDialer"
 import { Context, Effect, Layer, Redacted, type Scope } from "effect"
-import { SecureRandom } from "effect/crypto"
+import { Digest, SecureRandom } from "effect/crypto"
 import * as http from "node:http"
 import * as net from "node:net"
 import { EdgeAccess } from "../../src/gateway/EdgeAccess.ts"
@@ -63,7 +63,7 @@ export class TestGateway extends Context.Service<
               MemoryStorage.layer
             )
           ),
-          Layer.provideMerge(SecureRandom.layerWebCrypto)
+          Layer.provideMerge(Layer.mergeAll(SecureRandom.layerWebCrypto, Digest.layerWebCrypto))
         )
       )
     )
