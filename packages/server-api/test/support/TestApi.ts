@@ -52,12 +52,17 @@ export class TestApi extends Context.Service<
   static readonly layer = (env: { readonly [name: string]: string } = {}) =>
     Layer.effect(TestApi, make).pipe(
       Layer.provide(Server.layer),
-      Layer.provideMerge(layerBackends),
-      Layer.provideMerge(Config.layer),
-      Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnv({ env: { ...defaults, ...env } }))),
+      Layer.provideMerge(layerOpen(env)),
       Layer.orDie
     )
 }
+
+/** What `Server.layer` leaves open. */
+export const layerOpen = (env: { readonly [name: string]: string } = {}) =>
+  Layer.suspend(() => layerBackends).pipe(
+    Layer.provideMerge(Config.layer),
+    Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnv({ env: { ...defaults, ...env } })))
+  )
 
 export interface Person {
   readonly cookie: string
