@@ -33,7 +33,7 @@ export type SessionSummary = typeof SessionSummary.Type
 export type CloseReason = "displaced" | "revoked" | "disconnected" | "heartbeat_timeout" | "draining"
 
 export interface TunnelHandle {
-  /** A live view: each property is read anew. */
+  /** A live view, of own properties: each is read anew. */
   readonly summary: SessionSummary
   readonly recordHeartbeat: Effect.Effect<void>
   /** Ends the tunnel. Whatever it does, the store calls it at most once for each handle. */
@@ -147,7 +147,7 @@ export class SessionStore extends Context.Service<
         lookupEdge,
         exists: (tokenId) => Effect.map(lookup(tokenId), Option.isSome),
         list: Effect.map(Ref.get(state), (current) =>
-          Array.from(HashMap.values(current.sessions), (handle) => copy(handle.summary))
+          Array.from(HashMap.values(current.sessions), (handle) => ({ ...handle.summary }))
         ),
         heartbeat,
         cleanupExpired
@@ -182,23 +182,4 @@ const remove = (state: State, tokenId: TokenId, handle: TunnelHandle): State => 
     handle.summary.edgeId,
     Option.filter((current) => current !== tokenId)
   )
-})
-
-/** Field by field: a live view keeps its getters on its prototype, where a spread would not see them. */
-const copy = (summary: SessionSummary): SessionSummary => ({
-  edgeId: summary.edgeId,
-  tenantId: summary.tenantId,
-  tokenId: summary.tokenId,
-  connectedAt: summary.connectedAt,
-  lastHeartbeatAt: summary.lastHeartbeatAt,
-  protocol: summary.protocol,
-  agent: summary.agent,
-  hostname: summary.hostname,
-  services: summary.services,
-  remoteAddress: summary.remoteAddress,
-  roundTripMillis: summary.roundTripMillis,
-  streams: summary.streams,
-  bytesIn: summary.bytesIn,
-  bytesOut: summary.bytesOut,
-  proxyId: summary.proxyId
 })

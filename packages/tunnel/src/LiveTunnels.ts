@@ -245,10 +245,26 @@ export const make = Effect.fnUntraced(function* (
       for (const tunnel of tunnels) yield* claims.has(tunnel) ? leave(tunnel) : tunnel.close("draining")
     }
     if (tunnels.size > 0) {
-      yield* Effect.timeoutOption(Deferred.await(empty), options.graceMillis)
+      yield* Effect.raceFirst(Deferred.await(empty), closeIdle).pipe(
+        Effect.timeoutOption(options.graceMillis)
+      )
     }
     yield* closeAll
   }).pipe(Effect.withSpan("LiveTunnels.drain"))
+
+  /** An agent that has had time to go elsewhere, and whose tunnel carries nothing, is not waited for. */
+  const closeIdle = Effect.forever(
+    Effect.delay(
+      Effect.suspend(() =>
+        Effect.forEach(
+          Array.from(tunnels).filter(({ summary }) => summary.streams === 0),
+          (tunnel) => tunnel.close("draining"),
+          { discard: true }
+        )
+      ),
+      SETTLE_MILLIS
+    )
+  )
 
   const closeAll = Effect.suspend(() =>
     Effect.forEach(Array.from(tunnels), (tunnel) => tunnel.close("draining"), { discard: true })
@@ -304,6 +320,9 @@ export const make = Effect.fnUntraced(function* (
 
 /** Agents are told to come back elsewhere at a thousand a second. */
 const DRAIN_MILLIS_A_TUNNEL = 1
+
+/** For an agent to dial elsewhere, after the delay that it was asked for. */
+const SETTLE_MILLIS = 5_000
 
 /** A silent tunnel is noticed a second late at most, with 45 seconds of patience. */
 const SWEEPS_A_SILENCE = 45

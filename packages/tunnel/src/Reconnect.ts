@@ -71,7 +71,10 @@ export class Reconnect {
       return { _tag: "wait", millis: this.#options.displacedMillis * (0.5 + this.#random()), displaced: true }
     }
     // At once, unless that is all it ever says.
-    if (code === CloseCode.draining && this.#failures++ === 0) return { _tag: "wait", millis: 0 }
+    if (code === CloseCode.draining && this.#failures === 0) {
+      this.#failures = 1
+      return { _tag: "wait", millis: 0 }
+    }
     return this.#backOff()
   }
 

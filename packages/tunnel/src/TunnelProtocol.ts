@@ -73,14 +73,6 @@ export const DEFAULT_SERVICE = "http"
 /** A big-endian 16-bit length and the service's name in UTF-8. */
 export const encodePreface = (service: string): Buffer => lengthPrefixed(service)
 
-/** The name that a preface at the head of `bytes` holds and the bytes it took; undefined while incomplete. */
-export const decodePreface = (
-  bytes: Buffer
-): { readonly service: string; readonly size: number } | undefined => {
-  const text = decodeLengthPrefixed(bytes, 0)
-  return text === undefined ? undefined : { service: text.value, size: text.end }
-}
-
 /** The agent's first byte on a data stream. All but `connected` are followed by a reason and a close. */
 export const StatusByte = { connected: 0, refused: 1, unreachable: 2, noSuchService: 3, busy: 4 } as const
 
