@@ -1,0 +1,28 @@
+/** A systemd unit that keeps the agent running: for the user, or for the machine where root installs it. */
+export const make = (options: {
+  readonly node: string
+  readonly script: string
+  readonly state: string
+  readonly system: boolean
+}): string => `[Unit]
+Description=Edge Relay agent
+Wants=network-online.target
+After=network-online.target
+
+[Service]
+ExecStart=${quote(options.node)} ${quote(options.script)} run --state ${quote(options.state)}
+Restart=always
+RestartSec=5
+# The token was revoked, or the machine is not paired: starting again changes nothing.
+RestartPreventExitStatus=1 3
+NoNewPrivileges=true
+ProtectSystem=full
+PrivateTmp=true
+
+[Install]
+WantedBy=${options.system ? "multi-user.target" : "default.target"}
+`
+
+/** systemd.service(5), "Command lines": quotes, backslashes, `%` and `$` are its own. */
+const quote = (text: string): string =>
+  `"${text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("%", "%%").replaceAll("$", "$$$$")}"`

@@ -1,0 +1,23 @@
+import { assert, describe, it } from "vitest"
+import { parse } from "../src/LocalTarget.ts"
+
+describe("LocalTarget", () => {
+  it.each([
+    ["http://127.0.0.1:8080", { host: "127.0.0.1", port: 8080 }],
+    ["http://camera.local", { host: "camera.local", port: 80 }],
+    ["http://[::1]:9000/", { host: "::1", port: 9000 }],
+    ["tcp://192.168.1.20:22", { host: "192.168.1.20", port: 22 }],
+    ["unix:/run/app.sock", { path: "/run/app.sock" }]
+  ])("reads %s", (text, target) => assert.deepEqual(parse(text), target))
+
+  it.each([
+    "",
+    "8080",
+    "https://127.0.0.1:8443",
+    "http://a@b:1",
+    "http://h:1/path",
+    "tcp://h",
+    "unix:relative",
+    "http://h:1?q"
+  ])("refuses %j", (text) => assert.isUndefined(parse(text)))
+})
