@@ -208,27 +208,36 @@ describe("yamux bounds", () => {
     { timeout: 60_000 },
     async () => {
       const random = new Random(105)
-      const { client, server } = pair({}, { random })
+      const { client, server } = pair({}, { bytesPerRound: 30_000 })
       const stream = client.open()
-      const total = 20 * MIB
-      server.onStream = (inbound) => inbound.end(Buffer.alloc(total))
-      let received = 0
-      let switches = 0
+      let [sent, received, switches] = [0, 0, 0]
+      server.onStream = (inbound) => {
+        const pour = (): void => {
+          for (let more = true; more && !over();) {
+            const chunk = Buffer.alloc(1 + random.below(40_000))
+            sent += chunk.length
+            more = inbound.write(chunk)
+          }
+          if (over() && !inbound.writableEnded) inbound.end()
+        }
+        inbound.on("drain", pour)
+        pour()
+      }
       const flip = (): void => {
         switches++
-        if (stream.isPaused()) stream.resume()
+        if (switches === 10_000 || stream.isPaused()) stream.resume()
         else stream.pause()
         if (switches < 10_000) setImmediate(flip)
-        else stream.resume()
       }
       stream.on("data", (chunk: Buffer) => {
         received += chunk.length
-        if (random.below(4) === 0) stream.pause()
+        if (switches < 9_000 && random.below(4) === 0) stream.pause()
       })
       stream.end()
       flip()
       if (!stream.closed) await once(stream, "close")
-      assert.strictEqual(received, total)
+      assert.strictEqual(switches, 10_000)
+      assert.strictEqual(received, sent)
       client.destroy()
     }
   )
