@@ -211,6 +211,7 @@ describe("yamux bounds", () => {
       const { client, server } = pair({}, { bytesPerRound: 30_000 })
       const stream = client.open()
       let [sent, received, switches] = [0, 0, 0]
+      const over = (): boolean => switches >= 10_000
       server.onStream = (inbound) => {
         const pour = (): void => {
           for (let more = true; more && !over();) {
