@@ -89,8 +89,11 @@ export class Edges extends Context.Service<
 export const normalizeLabels = (labels: ReadonlyArray<string>): ReadonlyArray<string> =>
   Array.from(new Set(labels)).sort()
 
-/** What names are searched by: compatibility forms and case do not matter. */
-export const searchKey = (text: string): string => text.normalize("NFKC").toLowerCase()
+/**
+ * What names are searched by: compatibility forms and case do not matter. Cut, since one character may become 18
+ * (U+FDFA), and Postgres refuses index entries of more than 2.7 kB.
+ */
+export const searchKey = (text: string): string => text.normalize("NFKC").toLowerCase().slice(0, 400)
 
 const isEdgeId = Schema.is(EdgeId)
 

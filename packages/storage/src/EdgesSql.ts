@@ -68,7 +68,10 @@ export const layer = Layer.effect(
         orElse: () => sql`e.id IN (SELECT value FROM json_each(${JSON.stringify(ids)}))`
       })
 
-    /** Walks the tenant's index, or that of the label: a page costs what is on it, however many there are. */
+    /**
+     * Walks the tenant's index, or that of the label: a page costs what is on it, however many there are. CROSS JOIN
+     * is how SQLite is told to begin with the label; to Postgres it is a join as any other.
+     */
     const select = (
       tenantId: TenantId,
       { limit, label, q, ids, exceptIds }: EdgeQuery,
@@ -76,10 +79,12 @@ export const layer = Layer.effect(
     ) => {
       const id = sql.literal(label === undefined ? "e.id" : "l.edge_id")
       return sql<Row>`SELECT e.id, e.name, e.labels, e.created_at
-        FROM ${sql.literal(label === undefined ? "edges e" : "edge_labels l JOIN edges e ON e.id = l.edge_id")}
+        FROM ${sql.literal(label === undefined ? "edges e" : "edge_labels l CROSS JOIN edges e")}
         WHERE ${sql.and([
           sql`e.tenant_id = ${tenantId}`,
-          ...(label === undefined ? [] : [sql`l.tenant_id = ${tenantId} AND l.label = ${label}`]),
+          ...(label === undefined
+            ? []
+            : [sql`l.tenant_id = ${tenantId} AND l.label = ${label} AND e.id = l.edge_id`]),
           ...(after === undefined ? [] : [sql`${id} > ${after}`]),
           ...(q === undefined ? [] : [sql`e.search_key LIKE ${contains(q)} ESCAPE '!'`]),
           ...(ids === undefined ? [] : [idIn(ids)]),

@@ -1,6 +1,7 @@
 import { Clock, Effect, Schema } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
 import { coreTables } from "./migrations/CoreTables.ts"
+import { signInSessionTables } from "./migrations/SignInSessionTables.ts"
 
 /**
  * Brings the schema up to date, whichever server comes first: all missing steps in one transaction, under a lock
@@ -23,7 +24,10 @@ export interface Migration {
   readonly up: Effect.Effect<unknown, SqlError.SqlError, SqlClient.SqlClient>
 }
 
-export const migrations: ReadonlyArray<Migration> = [{ id: 1, name: "core_tables", up: coreTables }]
+export const migrations: ReadonlyArray<Migration> = [
+  { id: 1, name: "core_tables", up: coreTables },
+  { id: 2, name: "sign_in_session_tables", up: signInSessionTables }
+]
 
 /** Of all that lock something in this database; any number of our own. */
 const advisoryLock = 3_721_380_001

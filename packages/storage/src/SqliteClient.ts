@@ -1,5 +1,5 @@
-import { Duration, Effect, Layer, Schedule, type Scope, Semaphore, Stream } from "effect"
-import { Reactivity } from "effect/reactivity"
+import { Duration, Effect, Schedule, type Scope, Semaphore, Stream } from "effect"
+import type { Reactivity } from "effect/reactivity"
 import { SqlClient, type SqlConnection, SqlError, Statement } from "effect/sql"
 import { SqliteDatabase } from "./SqliteDatabase.ts"
 
@@ -57,9 +57,6 @@ export const make = Effect.fnUntraced(function* (options: {
     spanAttributes: [["db.system.name", "sqlite"]]
   })
 })
-
-export const layer = (options: { readonly path: string }): Layer.Layer<SqlClient.SqlClient> =>
-  Layer.effect(SqlClient.SqlClient, make(options)).pipe(Layer.provide(Reactivity.layer))
 
 class Connection implements SqlConnection.Connection {
   readonly database: SqliteDatabase

@@ -49,7 +49,7 @@ const pretendMillions = Effect.gen(function* () {
   yield* sql`ANALYZE`
   yield* sql`DELETE FROM sqlite_stat1`
   yield* sql`INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
-    ('edges', 'edges_of_tenant', '1000000 10000 1'),
+    ('edges', 'edges_of_tenant', '1000000 10000 1 1'),
     ('edges', 'sqlite_autoindex_edges_1', '1000000 1'),
     ('edge_labels', 'sqlite_autoindex_edge_labels_1', '2000000 20000 2000 1'),
     ('edge_labels', 'edge_labels_of_edge', '2000000 2'),
@@ -74,7 +74,9 @@ const reads = Effect.gen(function* () {
   const list: Record<string, Effect.Effect<unknown, unknown>> = {
     "a page of edges": edges.list(tenantId, { limit }),
     "the next page of edges": edges.list(tenantId, { limit, cursor: edgeId }),
-    "edges by label": edges.list(tenantId, { limit, label: "gpu", cursor: edgeId }),
+    "edges by label": edges.list(tenantId, { limit, label: "gpu" }),
+    "the next edges by label": edges.list(tenantId, { limit, label: "gpu", cursor: edgeId }),
+    "edges by label and name": edges.list(tenantId, { limit, label: "gpu", q: "kitchen" }),
     "edges by name": edges.list(tenantId, { limit, q: "kitchen" }),
     "edges by ids": edges.list(tenantId, { limit, ids: [edgeId] }),
     "edges but ids": edges.list(tenantId, { limit, exceptIds: [edgeId] }),
@@ -122,7 +124,7 @@ layer(sqlite)((it) =>
           const all = yield* reads
           const [page] = yield* plansOf(all["the next page of edges"] ?? Effect.void)
           assert.deepStrictEqual(page, ["SEARCH e USING INDEX edges_of_tenant (tenant_id=? AND id>?)"])
-          const [byLabel] = yield* plansOf(all["edges by label"] ?? Effect.void)
+          const [byLabel] = yield* plansOf(all["the next edges by label"] ?? Effect.void)
           assert.match(
             byLabel?.[0] ?? "",
             /^SEARCH l USING COVERING INDEX .* \(tenant_id=\? AND label=\? AND edge_id>\?\)$/

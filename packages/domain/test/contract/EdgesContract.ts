@@ -79,6 +79,19 @@ export const suite = (name: string, it: It) =>
       })
     )
 
+    it.effect("takes names of a hundred characters of any kind, and finds them", () =>
+      Effect.gen(function* () {
+        const edges = yield* Edges
+        const { tenantId } = yield* newUser
+        for (const character of ["\u{FDFA}", "\u{1F680}", "'", '"', "\\", "\u{7F}", "İ"]) {
+          const edge = yield* edges.create(tenantId, { name: character.repeat(100) })
+          assert.deepStrictEqual(yield* edges.get(tenantId, edge.id), edge)
+          const { items } = yield* edges.list(tenantId, { limit: 5, q: character.repeat(3) })
+          assert.deepStrictEqual(items, [edge])
+        }
+      })
+    )
+
     it.effect("changes the name and the labels, each alone", () =>
       Effect.gen(function* () {
         const edges = yield* Edges

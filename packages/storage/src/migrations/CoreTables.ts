@@ -17,7 +17,8 @@ export const coreTables = Effect.gen(function* () {
     token_generation BIGINT NOT NULL,
     created_at BIGINT NOT NULL
   )`
-  yield* sql`CREATE UNIQUE INDEX edges_of_tenant ON edges (tenant_id, id)`
+  // With the search key, so that a search by name looks up no edge that it does not answer.
+  yield* sql`CREATE UNIQUE INDEX edges_of_tenant ON edges (tenant_id, id, search_key)`
 
   yield* sql`CREATE TABLE edge_labels (
     tenant_id TEXT NOT NULL,
