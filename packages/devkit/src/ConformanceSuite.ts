@@ -3,7 +3,7 @@
  * content types and the framing of streams are looked at, files make the round trip, and what should be refused is
  * tried. What would disturb a real device is tried only when asked for.
  */
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Schema } from "effect"
 import { checkCameras } from "./ConformanceCameras.ts"
 import { ConformanceClient } from "./ConformanceClient.ts"
 import { checkClusters } from "./ConformanceClusters.ts"
@@ -37,9 +37,25 @@ const checks = {
 /** Groups that can be asked for. */
 export const conformanceGroups: ReadonlyArray<string> = Object.keys(checks)
 
+/** There is no HTTP server at the URL. */
+export class EdgeUnreachable extends Schema.TaggedError<EdgeUnreachable>()("EdgeUnreachable", {
+  url: Schema.String,
+  reason: Schema.String
+}) {
+  override get message() {
+    return `nothing answers at ${this.url}: ${this.reason}`
+  }
+}
+
 /** In the order they were made. */
-export const checkConformance = (options: ConformanceOptions): Effect.Effect<ReadonlyArray<CheckResult>> =>
+export const checkConformance = (
+  options: ConformanceOptions
+): Effect.Effect<ReadonlyArray<CheckResult>, EdgeUnreachable> =>
   Effect.gen(function* () {
+    const client = yield* ConformanceClient
+    yield* client
+      .ask({ method: "GET", path: "/system/info" })
+      .pipe(Effect.mapError(({ message }) => new EdgeUnreachable({ url: options.url, reason: message })))
     for (const [group, check] of Object.entries(checks)) {
       if (options.groups !== undefined && !options.groups.includes(group)) continue
       yield* checkContract(group)

@@ -3,7 +3,7 @@ import { Console, Effect, Option, Runtime, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import { checkConformance, conformanceGroups, conforms, renderConformance } from "./ConformanceSuite.ts"
 
-/** The list is printed already and says all. */
+/** What is printed already says all. */
 class DoesNotConform extends Schema.TaggedError<DoesNotConform>()("DoesNotConform", {}) {
   override readonly [Runtime.errorReported] = false
 }
@@ -30,7 +30,11 @@ const conformance = Command.make(
   flags,
   Effect.fn(function* ({ url, destructive, group }) {
     const groups = Option.isSome(group) ? { groups: [group.value] } : {}
-    const results = yield* checkConformance({ url, destructive, ...groups })
+    const results = yield* checkConformance({ url, destructive, ...groups }).pipe(
+      Effect.catchTag("EdgeUnreachable", ({ message }) =>
+        Effect.andThen(Console.error(message), Effect.fail(new DoesNotConform()))
+      )
+    )
     yield* Console.log(renderConformance(results))
     if (!conforms(results)) return yield* new DoesNotConform()
   })
