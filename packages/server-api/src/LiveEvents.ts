@@ -164,17 +164,22 @@ const make = Effect.gen(function* () {
     return described
   })
 
-  /** What a listener has missed since an id that it was given; or all there is, where that is not known. */
+  /**
+   * What a listener has missed since an id that it was given. Where that cannot be known, it is told everything as
+   * it is now, after what is known to have gone.
+   */
   const replay = Effect.fnUntraced(function* (tenantId: TenantId, lastEventId: string) {
     const [, seen, at] = /^(\d{1,15})-(\d{1,15})$/.exec(lastEventId) ?? []
-    const since = Number(at) - slackMillis
-    if (seen === undefined || !recent.isWhole(since)) return yield* snapshot(tenantId)
+    if (seen === undefined) return yield* snapshot(tenantId)
     const { events: missed, complete } = yield* events.since(tenantId, Number(seen), maxReplay)
-    if (!complete || missed.length === maxReplay) return yield* snapshot(tenantId)
     const changes = missed.flatMap(({ type, edgeId }): ReadonlyArray<Change> =>
       type === "token.revoked" ? [] : [{ type, edgeId }]
     )
-    return yield* describe(tenantId, [...changes, ...recent.of(tenantId, since)])
+    if (complete && missed.length < maxReplay && recent.isWhole(Number(at))) {
+      return yield* describe(tenantId, [...changes, ...recent.of(tenantId, Number(at) - slackMillis)])
+    }
+    const removed = changes.filter(({ type }) => type === "edge.removed")
+    return [...(yield* describe(tenantId, removed)), ...(yield* snapshot(tenantId))]
   })
 
   const audienceOf = (tenantId: TenantId): Audience => {
@@ -231,9 +236,11 @@ const make = Effect.gen(function* () {
     Effect.sync(() => audiences.forEach(({ listeners }) => listeners.forEach(act)))
   const comment = new TextEncoder().encode(":\n\n")
   yield* Effect.forkScoped(
-    Effect.repeat(
-      everyListener((listener) => listener.push(comment)),
-      Schedule.spaced(commentMillis)
+    Effect.forever(
+      Effect.delay(
+        everyListener((listener) => listener.push(comment)),
+        commentMillis
+      )
     )
   )
   yield* Effect.addFinalizer(() => everyListener((listener) => listener.end()))

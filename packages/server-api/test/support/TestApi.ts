@@ -87,14 +87,14 @@ const defaults = {
 }
 
 /** Edges are as online as a test says. */
-class TestPresence extends Context.Service<
+export class TestPresence extends Context.Service<
   TestPresence,
   { readonly table: PresenceTable; readonly closed: TestApi["Service"]["closed"] }
 >()("test/TestPresence") {
   static readonly layer = Layer.sync(TestPresence, () => ({ table: new PresenceTable(), closed: [] }))
 }
 
-const layerPresence = Layer.effect(
+export const layerPresence = Layer.effect(
   Presence,
   Effect.map(TestPresence, ({ table, closed }) =>
     Presence.of({
