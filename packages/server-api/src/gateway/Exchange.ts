@@ -3,6 +3,7 @@ import type { SignInSession } from "@edge-relay/domain/SignInSession"
 import { reset } from "@edge-relay/tunnel/Splice"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Duplex } from "node:stream"
+import { discardBody } from "./DiscardBody.ts"
 import { type Broken, type ConnectionSink, EdgeConnection } from "./EdgeConnection.ts"
 import type { DialFailure, EdgePool } from "./EdgePool.ts"
 import * as GatewayProblem from "./GatewayProblem.ts"
@@ -278,8 +279,7 @@ export class Exchange implements ConnectionSink {
   #end(): void {
     if (this.#ended) return
     this.#ended = true
-    // What the browser still sends is for nobody.
-    if (!this.#sent) this.forwarding.request.resume()
+    if (!this.#sent) discardBody(this.forwarding.request)
     this.#owner.onEnded(this)
   }
 }

@@ -9,6 +9,7 @@ import { Cause, Clock, Context, Effect, Layer, Schema } from "effect"
 import { randomBytes } from "node:crypto"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Duplex } from "node:stream"
+import { discardBody } from "./DiscardBody.ts"
 import { EdgeAccess } from "./EdgeAccess.ts"
 import { EdgePool } from "./EdgePool.ts"
 import { Exchange, type ExchangeOwner, type Forwarding } from "./Exchange.ts"
@@ -198,7 +199,9 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
   const refuse = (asked: Asked, problem: GatewayProblem.GatewayProblem, session?: SignInSession): void => {
     if (session !== undefined) deny(asked, session, problem)
     traffic.refused(problem.status, problem.code)
-    if (!asked.response.destroyed) GatewayProblem.send(asked.response, problem, asked.requestId)
+    if (asked.response.destroyed) return
+    GatewayProblem.send(asked.response, problem, asked.requestId)
+    if (asked.head.body !== "none") discardBody(asked.request)
   }
 
   const unavailable = (asked: Asked) => (error: unknown) => {
