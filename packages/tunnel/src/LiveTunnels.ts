@@ -105,6 +105,8 @@ export const make = Effect.fnUntraced(function* (
   const changes = yield* PubSub.unbounded<Change>()
   const empty = yield* Deferred.make<void>()
   let draining = false
+  /** Over how long agents are told to come back elsewhere. */
+  let spreadMillis = 0
 
   const tellChange = ({ edgeId, tenantId }: AuthenticatedToken) =>
     PubSub.publish(changes, { type: "session", edgeId, tenantId })
@@ -230,9 +232,8 @@ export const make = Effect.fnUntraced(function* (
   const leave = Effect.fnUntraced(function* (tunnel: EdgeTunnel) {
     yield* store.unregister(tunnel.token.tokenId, tunnel)
     leaving.set(tunnel.token.edgeId, tunnel)
-    const spread = Math.min(tunnels.size * DRAIN_MILLIS_A_TUNNEL, options.graceMillis / 2)
     tunnel.drain({
-      reconnectAfterMillis: Math.round(random.nextDoubleUnsafe() * spread),
+      reconnectAfterMillis: Math.round(random.nextDoubleUnsafe() * spreadMillis),
       graceSeconds: options.graceMillis / 1000
     })
   })
@@ -240,12 +241,17 @@ export const make = Effect.fnUntraced(function* (
   const drain = Effect.gen(function* () {
     if (!draining) {
       draining = true
+      spreadMillis = Math.min(tunnels.size * DRAIN_MILLIS_A_TUNNEL, options.graceMillis / 2)
       yield* Effect.logInfo("draining").pipe(Effect.annotateLogs({ tunnels: tunnels.size }))
       yield* PubSub.publish(changes, { type: "draining" })
       for (const tunnel of tunnels) yield* claims.has(tunnel) ? leave(tunnel) : tunnel.close("draining")
     }
     if (tunnels.size > 0) {
-      yield* Effect.raceFirst(Deferred.await(empty), closeIdle).pipe(
+      yield* Deferred.await(empty).pipe(
+        Effect.timeoutOrElse({
+          duration: spreadMillis + SETTLE_MILLIS,
+          orElse: () => Effect.raceFirst(Deferred.await(empty), closeIdle)
+        }),
         Effect.timeoutOption(options.graceMillis)
       )
     }
@@ -253,18 +259,13 @@ export const make = Effect.fnUntraced(function* (
   }).pipe(Effect.withSpan("LiveTunnels.drain"))
 
   /** An agent that has had time to go elsewhere, and whose tunnel carries nothing, is not waited for. */
-  const closeIdle = Effect.forever(
-    Effect.delay(
-      Effect.suspend(() =>
-        Effect.forEach(
-          Array.from(tunnels).filter(({ summary }) => summary.streams === 0),
-          (tunnel) => tunnel.close("draining"),
-          { discard: true }
-        )
-      ),
-      SETTLE_MILLIS
+  const closeIdle = Effect.suspend(() =>
+    Effect.forEach(
+      Array.from(tunnels).filter(({ summary }) => summary.streams === 0),
+      (tunnel) => tunnel.close("draining"),
+      { discard: true }
     )
-  )
+  ).pipe(Effect.repeat(Schedule.spaced("250 millis")), Effect.andThen(Effect.never))
 
   const closeAll = Effect.suspend(() =>
     Effect.forEach(Array.from(tunnels), (tunnel) => tunnel.close("draining"), { discard: true })

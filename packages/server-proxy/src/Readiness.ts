@@ -1,0 +1,29 @@
+import { Context, Effect, Layer } from "effect"
+
+/** Something that a proxy needs in order to take tunnels, and cannot make by itself. */
+export interface Need {
+  readonly name: string
+  /** Fails, or does not answer, while it is missing. */
+  readonly ready: Effect.Effect<void, unknown>
+}
+
+/** What keeps the proxy from serving, asked anew each time: an outage heals without a restart. */
+export class Readiness extends Context.Service<
+  Readiness,
+  {
+    readonly missing: Effect.Effect<ReadonlyArray<{ readonly name: string; readonly reason: string }>>
+  }
+>()("@edge-relay/server-proxy/Readiness") {
+  static readonly layer = (needs: ReadonlyArray<Need>): Layer.Layer<Readiness> =>
+    Layer.succeed(Readiness, {
+      missing: Effect.map(
+        Effect.filter(needs, ({ ready }) => ready.pipe(Effect.timeout(PATIENCE), Effect.isFailure), {
+          concurrency: "unbounded"
+        }),
+        (missing) => missing.map(({ name }) => ({ name, reason: "does not answer" }))
+      )
+    })
+}
+
+/** Whoever asks gives up after a few seconds themselves. */
+const PATIENCE = "2 seconds"

@@ -1,0 +1,71 @@
+import { createServer } from "node:http"
+import { Context, Effect, Layer } from "effect"
+import { SessionStore } from "@edge-relay/domain/SessionStore"
+import { TunnelServer } from "@edge-relay/tunnel/TunnelServer"
+import { clientAddress } from "./ClientAddress.ts"
+import { Config } from "./Config.ts"
+import * as ContentionAudit from "./ContentionAudit.ts"
+import { InternalApi } from "./InternalApi.ts"
+import { listen } from "./Listening.ts"
+import * as Revocations from "./Revocations.ts"
+
+/** Where a proxy listens, once it does. */
+export class ProxyServer extends Context.Service<
+  ProxyServer,
+  { readonly tunnelPort: number; readonly internalPort: number }
+>()("@edge-relay/server-proxy/ProxyServer") {}
+
+/** Stays below what one handshake may take, so that a slow head ends before its handshake would. */
+const HEAD_CHECK_MILLIS = 1_000
+
+const layerTunnels = Layer.unwrap(
+  Effect.gen(function* () {
+    const config = yield* Config
+    const server = createServer({
+      headersTimeout: config.handshakeMillis,
+      requestTimeout: config.handshakeMillis,
+      connectionsCheckingInterval: Math.min(HEAD_CHECK_MILLIS, config.handshakeMillis),
+      keepAliveTimeout: 1_000
+    })
+    const tunnels = TunnelServer.layer({
+      server,
+      proxyId: config.proxyId,
+      addressOf: clientAddress(config.trustedProxies),
+      acceptQueryToken: config.acceptQueryToken,
+      maxSessions: config.maxSessions,
+      maxStreams: config.maxStreams,
+      handshakeMillis: config.handshakeMillis,
+      heartbeatMillis: config.heartbeatMillis,
+      silenceMillis: config.silenceMillis,
+      graceMillis: config.drainMillis
+    })
+    const port = Layer.effect(
+      TunnelPort,
+      listen(server, { host: config.tunnelHost, port: config.tunnelPort, variable: "TUNNEL_PORT" })
+    )
+    return port.pipe(Layer.provideMerge(tunnels))
+  })
+)
+
+class TunnelPort extends Context.Service<TunnelPort, number>()("@edge-relay/server-proxy/TunnelPort") {}
+
+/**
+ * The proxy, open: whoever closes it says where tokens are kept and which proxies there are. It is the last to be
+ * built, hence the first to go: it drains while all that it needs still stands.
+ */
+export const layer = Layer.effect(
+  ProxyServer,
+  Effect.gen(function* () {
+    const tunnels = yield* TunnelServer
+    const tunnelPort = yield* TunnelPort
+    const { port: internalPort } = yield* InternalApi
+    const { proxyId } = yield* Config
+    yield* Effect.logInfo("the proxy is up").pipe(Effect.annotateLogs({ proxyId, tunnelPort, internalPort }))
+    yield* Effect.addFinalizer(() => tunnels.drain)
+    return { tunnelPort, internalPort }
+  })
+).pipe(
+  Layer.provide(Layer.mergeAll(InternalApi.layer, Revocations.layer, ContentionAudit.layer)),
+  Layer.provide(layerTunnels),
+  Layer.provide(SessionStore.layer)
+)
