@@ -16,7 +16,7 @@ import { SqliteDatabase } from "./SqliteDatabase.ts"
 const busyPatience = Duration.seconds(5)
 
 /** Jittered, so that two processes that wait for each other's writes do not meet again and again. */
-const busyDelay = Schedule.spaced(Duration.millis(4)).pipe(
+const busyDelay = Schedule.min([Schedule.exponential("1 millis"), Schedule.spaced("20 millis")]).pipe(
   Schedule.jittered,
   Schedule.upTo({ duration: busyPatience })
 )
@@ -109,22 +109,31 @@ class Connection implements SqlConnection.Connection {
   }
 }
 
-const attempt = <A>(operation: string, f: () => A): Effect.Effect<A, SqlError.SqlError> =>
+const attempt = <A>(operation: "open" | "execute", f: () => A): Effect.Effect<A, SqlError.SqlError> =>
   Effect.suspend(() => {
     try {
       return Effect.succeed(f())
     } catch (cause) {
-      return Effect.fail(new SqlError.SqlError({ reason: classify(cause, operation) }))
+      const reason = classify(cause, operation)
+      // Neither SQLite's nor the disk's: a bug of ours, such as a parameter that cannot be bound.
+      if (reason === undefined) throw cause
+      return Effect.fail(new SqlError.SqlError({ reason }))
     }
   })
 
-/** `node:sqlite` has SQLite's extended result code in `errcode`; Effect's classifier looks for `errno`. */
-const classify = (cause: unknown, operation: string): SqlError.SqlErrorReason => {
-  const message = cause instanceof Error ? cause.message : String(cause)
-  if (cause instanceof Error && "errcode" in cause) Object.assign(cause, { errno: cause.errcode })
-  // The folder or the file could not be made: a Node error, with a name like ENOSPC.
-  else if (operation === "open") return new SqlError.ConnectionError({ cause, message, operation })
-  return SqlError.classifySqliteError(cause, { message, operation })
+const classify = (cause: unknown, operation: "open" | "execute"): SqlError.SqlErrorReason | undefined => {
+  if (!(cause instanceof Error)) return undefined
+  const { message } = cause
+  if ("errcode" in cause) {
+    // SQLite's extended result code; Effect's classifier looks for it in `errno`.
+    return SqlError.classifySqliteError(Object.assign(cause, { errno: cause.errcode }), {
+      message,
+      operation
+    })
+  }
+  // The folder or the file could not be made, as by ENOSPC; or the database is closed already.
+  const away = operation === "open" || ("code" in cause && cause.code === "ERR_INVALID_STATE")
+  return away ? new SqlError.ConnectionError({ cause, message, operation }) : undefined
 }
 
 const isBusy = (error: SqlError.SqlError): boolean => error.reason._tag === "LockTimeoutError"

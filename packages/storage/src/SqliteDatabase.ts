@@ -8,14 +8,16 @@ import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlit
  * `node:sqlite` does.
  */
 
-/** More than all statements of the repositories; what is asked for in many forms falls out first. */
+/** More than all statements of the repositories; of those in many forms, the least used falls out. */
 const maxStatements = 256
 
 /**
- * Milliseconds that SQLite itself may wait for a lock, during which nothing else runs in this process. Enough for
- * the locks of a moment (opening, a checkpoint); the client waits for longer ones without blocking.
+ * Milliseconds that SQLite itself may wait for a lock, during which nothing else runs in this process: longer while
+ * the file is opened, which happens once and may meet another process that recovers it; then only for the locks of
+ * a moment, since the client waits for longer ones without blocking.
  */
-const busyTimeout = 25
+const openBusyTimeout = 1000
+const busyTimeout = 2
 
 /** SQLite's primary result codes after which a connection is not to be trusted (https://sqlite.org/rescode.html). */
 const fatalCodes = new Set([10 /* IOERR */, 11 /* CORRUPT */, 26 /* NOTADB */])
@@ -27,7 +29,7 @@ export class SqliteDatabase {
 
   constructor(file: string) {
     if (file !== ":memory:") createPrivately(file)
-    this.database = new DatabaseSync(file, { timeout: busyTimeout, enableForeignKeyConstraints: true })
+    this.database = new DatabaseSync(file, { timeout: openBusyTimeout, enableForeignKeyConstraints: true })
     try {
       // FULL: an acknowledged write survives a power cut too, not only a crash of ours.
       this.database.exec(`
@@ -37,6 +39,7 @@ export class SqliteDatabase {
         PRAGMA trusted_schema = OFF;
         PRAGMA cache_size = -16384;
         PRAGMA journal_size_limit = 67108864;
+        PRAGMA busy_timeout = ${busyTimeout};
       `)
     } catch (cause) {
       this.database.close()
@@ -54,11 +57,14 @@ export class SqliteDatabase {
   }
 
   rows(sql: string, params: ReadonlyArray<unknown>): ReadonlyArray<Record<string, unknown>> {
-    return this.guard(() => this.prepare(sql).all(...params.map(bindable)))
+    return this.guard(() => this.prepare(sql, false).all(...params.map(bindable)))
   }
 
   values(sql: string, params: ReadonlyArray<unknown>): ReadonlyArray<ReadonlyArray<unknown>> {
-    return this.rows(sql, params).map((row) => Object.values(row))
+    // as: what a statement answers that returns arrays; the types know of objects only.
+    return this.guard(
+      () => this.prepare(sql, true).all(...params.map(bindable)) as unknown as Array<Array<unknown>>
+    )
   }
 
   close(): void {
@@ -66,15 +72,19 @@ export class SqliteDatabase {
     if (this.database.isOpen) this.database.close()
   }
 
-  private prepare(sql: string): StatementSync {
-    const found = this.statements.get(sql)
-    if (found !== undefined) return found
-    const prepared = this.database.prepare(sql)
-    for (const oldest of this.statements.keys()) {
-      if (this.statements.size < maxStatements) break
-      this.statements.delete(oldest)
+  private prepare(sql: string, arrays: boolean): StatementSync {
+    const key = arrays ? `values ${sql}` : sql
+    const prepared = this.statements.get(key) ?? this.database.prepare(sql)
+    if (arrays) prepared.setReturnArrays(true)
+    // A Map keeps the order of insertion: the one used last goes to its end, the one at its front is dropped.
+    this.statements.delete(key)
+    this.statements.set(key, prepared)
+    if (this.statements.size > maxStatements) {
+      for (const oldest of this.statements.keys()) {
+        this.statements.delete(oldest)
+        break
+      }
     }
-    this.statements.set(sql, prepared)
     return prepared
   }
 

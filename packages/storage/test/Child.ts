@@ -7,10 +7,11 @@ export const run = async (
   mode: string,
   url: string,
   /** Answers true to kill it, as `kill -9` does. */
-  onLine: (said: Record<string, string>) => boolean = () => false
+  onLine: (said: Record<string, string>) => boolean = () => false,
+  argument = ""
 ): Promise<{ readonly code: number | null; readonly signal: string | null; readonly errors: string }> => {
   const script = path.join(import.meta.dirname, "StorageChild.ts")
-  const child = spawn(process.execPath, [script, mode, url], { stdio: ["ignore", "pipe", "pipe"] })
+  const child = spawn(process.execPath, [script, mode, url, argument], { stdio: ["ignore", "pipe", "pipe"] })
   const exit = new Promise<{ code: number | null; signal: string | null }>((resolve) =>
     child.once("close", (code, signal) => resolve({ code, signal }))
   )

@@ -5,7 +5,7 @@ import { EdgeId, Edges } from "@edge-relay/domain/Edges"
 import { Pairing } from "@edge-relay/domain/Pairing"
 import { CodeId, PairingCodes } from "@edge-relay/domain/PairingCodes"
 import { SessionTokens } from "@edge-relay/domain/SessionTokens"
-import { crypto } from "../../domain/test/contract/Fixtures.ts"
+import { crypto, newUser } from "../../domain/test/contract/Fixtures.ts"
 import * as Child from "./Child.ts"
 import { Database } from "../src/Database.ts"
 import * as Migrations from "../src/Migrations.ts"
@@ -120,6 +120,31 @@ export const suite = (name: string, freshUrl: () => Promise<string>) =>
           rows.map(({ id }) => id),
           Migrations.migrations.map(({ id }) => id)
         )
+      })
+    )
+
+    it.live("gives one token for a code that two processes exchange fifty times at once", () =>
+      Effect.gen(function* () {
+        const url = yield* Effect.promise(freshUrl)
+        yield* Effect.gen(function* () {
+          const { tenantId, userId } = yield* newUser
+          const { code } = yield* (yield* Pairing).createCode(tenantId, userId, {})
+          const given: Array<string> = []
+          const note = (said: Record<string, string>) => {
+            if (said["token"] !== undefined) given.push(said["token"])
+            return false
+          }
+          const exits = yield* Effect.promise(() =>
+            Promise.all([1, 2].map(() => Child.run("exchange", url, note, Redacted.value(code))))
+          )
+          assert.deepStrictEqual(
+            exits.map(({ code, errors }) => [code, errors]),
+            [1, 2].map(() => [0, ""])
+          )
+          assert.strictEqual(given.length, 1)
+          assert.strictEqual(yield* (yield* Edges).count(tenantId), 1)
+          yield* (yield* SessionTokens).authenticate(Redacted.make(given[0] ?? ""))
+        }).pipe(Effect.provide(open(url)))
       })
     )
 

@@ -9,7 +9,7 @@ import { Database } from "../src/Database.ts"
 import * as SqlStorage from "../src/SqlStorage.ts"
 
 /**
- * A process of its own that uses the storage, for tests that kill it: `node StorageChild.ts MODE URL`. It says each
+ * A process of its own that uses the storage, for tests that kill it: `node StorageChild.ts MODE URL [CODE]`. It says each
  * thing on a line of JSON the moment it is acknowledged, not before.
  */
 
@@ -18,7 +18,7 @@ const say = (message: object) => Effect.sync(() => fs.writeSync(1, `${JSON.strin
 
 const die = Effect.sync(() => process.kill(process.pid, "SIGKILL"))
 
-const [mode = "", url = ""] = process.argv.slice(2)
+const [mode = "", url = "", argument = ""] = process.argv.slice(2)
 
 /** A thousand exchanges, each edge renamed and labelled at once, several under way at any time. */
 const work = Effect.gen(function* () {
@@ -36,6 +36,21 @@ const work = Effect.gen(function* () {
       yield* say({ edgeId, renamed: `renamed ${n}` })
     }),
     { concurrency: 4 }
+  )
+})
+
+/** Twenty-five exchanges of one code at once. */
+const exchange = Effect.gen(function* () {
+  const pairing = yield* Pairing
+  yield* say({ ready: "yes" })
+  yield* Effect.forEach(
+    Array(25).keys(),
+    () =>
+      pairing.exchange({ code: Redacted.make(argument) }).pipe(
+        Effect.andThen(({ token }) => say({ token: Redacted.value(token) })),
+        Effect.catchTag("CodeNotOpen", () => Effect.void)
+      ),
+    { concurrency: "unbounded", discard: true }
   )
 })
 
@@ -71,6 +86,7 @@ const modes: Record<string, Effect.Effect<unknown, unknown, Pairing | Repositori
   /** Opening it is all. */
   migrate: Effect.void,
   work,
+  exchange,
   create: dieAfter("create"),
   issue: dieAfter("issue"),
   mark: dieAfter("mark")

@@ -3,9 +3,9 @@ import { Effect, Exit, Layer, type Redacted } from "effect"
 import { Edges } from "../../src/Edges.ts"
 import { Pairing } from "../../src/Pairing.ts"
 import { PairingCodes } from "../../src/PairingCodes.ts"
+import { PairingRequests } from "../../src/PairingRequests.ts"
 import { SessionTokens } from "../../src/SessionTokens.ts"
-import { StorageUnavailable } from "../../src/StorageUnavailable.ts"
-import { type It, newUser } from "./Fixtures.ts"
+import { away, type It, newUser } from "./Fixtures.ts"
 
 /**
  * An exchange that breaks off, at each of its steps, by repositories swapped for ones that fail. Whatever happens,
@@ -19,8 +19,6 @@ type Faults = {
   readonly revoke?: "before"
   readonly remove?: "before"
 }
-
-const away = Effect.suspend(() => new StorageUnavailable({ operation: "test", cause: "away" }))
 
 const failing = <A, E, R>(effect: Effect.Effect<A, E, R>, when: Faults[keyof Faults]) => {
   switch (when) {
@@ -126,6 +124,25 @@ export const suite = (name: string, it: It) =>
         assert.isTrue(Exit.isFailure(broken.exit))
         assert.deepStrictEqual(yield* live(broken.issued), [])
         assert.strictEqual(yield* (yield* Edges).count(tenantId), 0)
+      })
+    )
+
+    it.effect("leaves an approved request to be polled again when marking it fails", () =>
+      Effect.gen(function* () {
+        const { tenantId, userId } = yield* newUser
+        const requests = yield* PairingRequests
+        const { begin, approve, poll } = yield* Effect.provide(Pairing, Pairing.layer, { local: true })
+        const { deviceCode, userCode } = yield* begin({ hostname: "jetson" })
+        yield* approve(tenantId, userId, userCode)
+        const broken = Layer.succeed(PairingRequests, { ...requests, markUsed: () => away })
+        const error = yield* Pairing.use((pairing) => pairing.poll(deviceCode)).pipe(
+          Effect.provide(Pairing.layer.pipe(Layer.provide(broken)), { local: true }),
+          Effect.flip
+        )
+        assert.strictEqual(error._tag, "StorageUnavailable")
+        assert.strictEqual(yield* (yield* Edges).count(tenantId), 0)
+        const { token } = yield* poll(deviceCode)
+        assert.strictEqual((yield* live([token])).length, 1)
       })
     )
 
