@@ -1,6 +1,6 @@
 import { Oidc } from "@edge-relay/auth/Oidc"
-import { SignInSessions } from "@edge-relay/domain/SignInSessions"
 import { Database } from "@edge-relay/storage/Database"
+import * as SignInSessionsSql from "@edge-relay/storage/SignInSessionsSql"
 import * as SqlStorage from "@edge-relay/storage/SqlStorage"
 import { SessionDirectory } from "@edge-relay/tunnel/SessionDirectory"
 import { TunnelDialer } from "@edge-relay/tunnel/TunnelDialer"
@@ -16,7 +16,9 @@ import { Readiness } from "./Readiness.ts"
 /** What `main.ts` closes `Server.ts` with: the database, the identity provider, and the proxies. */
 export const layer = Layer.unwrap(
   Effect.map(Config, (config) => {
-    const database = SqlStorage.layer.pipe(Layer.provideMerge(Database.layer({ url: config.databaseUrl })))
+    const database = Layer.mergeAll(SqlStorage.layer, SignInSessionsSql.layer).pipe(
+      Layer.provideMerge(Database.layer({ url: config.databaseUrl }))
+    )
 
     const proxies = Layer.mergeAll(
       TunnelDialer.layerRemote({ internalKey: config.internalKey }),
@@ -32,7 +34,6 @@ export const layer = Layer.unwrap(
       database,
       proxies,
       provider,
-      SignInSessions.layerMemory,
       RateLimiter.layer.pipe(Layer.provide(RateLimiter.layerStoreMemory))
     ).pipe(Layer.provideMerge(NodeCrypto.layer))
   })

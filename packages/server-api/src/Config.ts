@@ -1,5 +1,5 @@
 import { Config as Env, Context, Effect, Layer, Option, Redacted, Result, Schema } from "effect"
-import { isIP } from "node:net"
+import * as Values from "./ConfigValues.ts"
 
 /**
  * What the API server is told by its environment, read once. Every fault is found before any is reported, so that
@@ -64,14 +64,11 @@ export interface Settings {
   readonly auditDays: number
 }
 
-/** Takes the text of a variable; undefined where it is unset. Answers the value, or what is wrong with it. */
-type Parse<A> = (text: string | undefined) => Result.Result<A, string>
-
 /** A variable's value, or its fault. */
 const variable = <A>(
   name: string,
   example: string,
-  parse: Parse<A>
+  parse: Values.Parse<A>
 ): Effect.Effect<Result.Result<A, Fault>> =>
   Effect.map(Effect.result(Env.option(Env.String(name))), (found) => {
     // Only a source that cannot be read fails here.
@@ -83,124 +80,6 @@ const variable = <A>(
     }))
   })
 
-const required =
-  <A>(parse: (text: string) => Result.Result<A, string>): Parse<A> =>
-  (text) =>
-    text === undefined ? Result.fail("is required") : parse(text)
-
-const withDefault =
-  <A>(value: string, parse: (text: string) => Result.Result<A, string>): Parse<A> =>
-  (text) =>
-    parse(text ?? value)
-
-const optional =
-  <A>(parse: (text: string) => Result.Result<A, string>): Parse<A | undefined> =>
-  (text) =>
-    text === undefined ? Result.succeed(undefined) : parse(text)
-
-const text = (value: string): Result.Result<string, string> => Result.succeed(value)
-
-const secret = (value: string): Result.Result<Redacted.Redacted<string>, string> =>
-  Result.succeed(Redacted.make(value))
-
-const wholeNumber =
-  (minimum: number, maximum: number) =>
-  (value: string): Result.Result<number, string> =>
-    /^\d{1,9}$/.test(value) && Number(value) >= minimum && Number(value) <= maximum
-      ? Result.succeed(Number(value))
-      : Result.fail(`must be a whole number from ${minimum} to ${maximum}`)
-
-/** 0 is any free port, for tests. */
-const port = wholeNumber(0, 65_535)
-
-const oneOf =
-  <const A extends string>(...values: ReadonlyArray<A>) =>
-  (value: string): Result.Result<A, string> => {
-    const found = values.find((one) => one.toLowerCase() === value.toLowerCase())
-    return found === undefined ? Result.fail(`must be one of ${values.join(", ")}`) : Result.succeed(found)
-  }
-
-const url =
-  (protocols: ReadonlyArray<string>) =>
-  (value: string): Result.Result<URL, string> => {
-    const parsed = URL.parse(value)
-    if (parsed === null || !protocols.includes(parsed.protocol)) {
-      return Result.fail(`must be a URL that begins with ${protocols.map((one) => `${one}//`).join(" or ")}`)
-    }
-    return parsed.hash === "" ? Result.succeed(parsed) : Result.fail("must be a URL without a fragment")
-  }
-
-const isLoopback = ({ hostname }: URL): boolean =>
-  hostname === "localhost" ||
-  hostname.endsWith(".localhost") ||
-  hostname === "[::1]" ||
-  hostname.startsWith("127.")
-
-const publicUrl = (value: string): Result.Result<URL, string> =>
-  Result.flatMap(url(["https:", "http:"])(value), (parsed) => {
-    if (parsed.pathname !== "/" || parsed.search !== "" || parsed.username !== "") {
-      return Result.fail("must be an origin: no path, query or user name")
-    }
-    // Without Secure, the session cookie would travel in the clear.
-    return parsed.protocol === "https:" || isLoopback(parsed)
-      ? Result.succeed(parsed)
-      : Result.fail("must be https, except on localhost")
-  })
-
-/** OpenID Connect Discovery 1.0 §3: no query; http only for a provider on this machine. */
-const issuer = (value: string): Result.Result<URL, string> =>
-  Result.flatMap(url(["https:", "http:"])(value), (parsed) =>
-    parsed.search === "" ? Result.succeed(parsed) : Result.fail("must be a URL without a query")
-  )
-
-const tunnelUrl = (value: string): Result.Result<string, string> =>
-  Result.map(url(["wss:", "ws:"])(value), () => value)
-
-const host = (value: string): Result.Result<string, string> =>
-  isIP(value) !== 0 || /^[a-z\d]([a-z\d.-]{0,252})$/i.test(value)
-    ? Result.succeed(value)
-    : Result.fail("must be an address or a host name")
-
-const databaseUrl = (value: string): Result.Result<Redacted.Redacted<string>, string> =>
-  /^sqlite:.+/.test(value) || /^postgres(ql)?:\/\/.+/.test(value)
-    ? Result.succeed(Redacted.make(value))
-    : Result.fail("must begin with sqlite: or postgres://")
-
-const redisUrl = (value: string): Result.Result<Redacted.Redacted<string>, string> =>
-  Result.map(url(["redis:", "rediss:"])(value), () => Redacted.make(value))
-
-/** As the cookie's HMAC wants them: 32 bytes at least (RFC 2104 §3). */
-const sessionKeys = (value: string): Result.Result<ReadonlyArray<Redacted.Redacted<Uint8Array>>, string> => {
-  const parts = value.split(",").map((part) => part.trim())
-  if (!parts.every((part) => /^[A-Za-z\d+/_-]+={0,2}$/.test(part))) {
-    return Result.fail("must be keys in base64, separated by commas")
-  }
-  const keys = parts.map((part) => new Uint8Array(Buffer.from(part, "base64")))
-  return keys.every((key) => key.length >= 32)
-    ? Result.succeed(keys.map((key) => Redacted.make(key)))
-    : Result.fail("must hold keys of 32 bytes at least")
-}
-
-const internalKey = (value: string): Result.Result<Redacted.Redacted<string>, string> =>
-  Buffer.byteLength(value) >= 32 ? secret(value) : Result.fail("must be 32 bytes at least")
-
-const addresses = (value: string): Result.Result<ReadonlyArray<string>, string> => {
-  const entries = value.split(",").map((part) => part.trim())
-  return entries.every(isAddressOrSubnet)
-    ? Result.succeed(entries)
-    : Result.fail("must be addresses or subnets, separated by commas")
-}
-
-const isAddressOrSubnet = (entry: string): boolean => {
-  const [address = "", prefix, ...rest] = entry.split("/")
-  const family = isIP(address)
-  if (family === 0 || rest.length > 0) return false
-  return prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= (family === 6 ? 128 : 32))
-}
-
-const scopes = (value: string): Result.Result<string, string> =>
-  value.split(" ").includes("openid") ? Result.succeed(value) : Result.fail("must contain openid")
-
 /** A random key, as an example to copy would be copied: these show the command instead. */
 const keyExample = "$(openssl rand -base64 32)"
 
@@ -208,44 +87,64 @@ const variables = {
   publicUrl: variable(
     "PUBLIC_URL",
     "https://relay.example.com",
-    withDefault("http://localhost:3721", publicUrl)
+    Values.withDefault("http://localhost:3721", Values.publicUrl)
   ),
   tunnelUrl: variable(
     "TUNNEL_URL",
     "wss://tunnel.example.com",
-    withDefault("ws://localhost:3800", tunnelUrl)
+    Values.withDefault("ws://localhost:3800", Values.tunnelUrl)
   ),
-  host: variable("API_HOST", "0.0.0.0", withDefault("127.0.0.1", host)),
-  port: variable("API_PORT", "3721", withDefault("3721", port)),
-  internalHost: variable("API_INTERNAL_HOST", "0.0.0.0", withDefault("127.0.0.1", host)),
-  internalPort: variable("API_INTERNAL_PORT", "3723", withDefault("3723", port)),
+  host: variable("API_HOST", "0.0.0.0", Values.withDefault("127.0.0.1", Values.host)),
+  port: variable("API_PORT", "3721", Values.withDefault("3721", Values.port)),
+  internalHost: variable("API_INTERNAL_HOST", "0.0.0.0", Values.withDefault("127.0.0.1", Values.host)),
+  internalPort: variable("API_INTERNAL_PORT", "3723", Values.withDefault("3723", Values.port)),
   proxyInternalUrl: variable(
     "PROXY_INTERNAL_URL",
     "http://127.0.0.1:3801",
-    withDefault("http://127.0.0.1:3801", url(["http:", "https:"]))
+    Values.withDefault("http://127.0.0.1:3801", Values.url(["http:", "https:"]))
   ),
-  internalKey: variable("INTERNAL_KEY", keyExample, required(internalKey)),
+  internalKey: variable("INTERNAL_KEY", keyExample, Values.required(Values.internalKey)),
   databaseUrl: variable(
     "DATABASE_URL",
     "postgres://relay:secret@db/relay",
-    withDefault("sqlite:.edge-relay/edge-relay.db", databaseUrl)
+    Values.withDefault("sqlite:.edge-relay/edge-relay.db", Values.databaseUrl)
   ),
-  redisUrl: variable("REDIS_URL", "redis://127.0.0.1:6379", optional(redisUrl)),
-  sessionKeys: variable("SESSION_KEYS", keyExample, required(sessionKeys)),
-  sessionIdleHours: variable("SESSION_IDLE_HOURS", "8", withDefault("8", wholeNumber(1, 24 * 365))),
-  sessionMaxHours: variable("SESSION_MAX_HOURS", "168", withDefault("168", wholeNumber(1, 24 * 365))),
-  issuer: variable("OIDC_ISSUER", "https://login.example.com", required(issuer)),
-  clientId: variable("OIDC_CLIENT_ID", "edge-relay", required(text)),
-  clientSecret: variable("OIDC_CLIENT_SECRET", "from-the-provider", optional(secret)),
-  scopes: variable("OIDC_SCOPES", "openid profile email", withDefault("openid profile email", scopes)),
-  tenantClaim: variable("OIDC_TENANT_CLAIM", "org_id", optional(text)),
-  serviceClientId: variable("OIDC_SERVICE_CLIENT_ID", "edge-relay-service", optional(text)),
-  serviceClientSecret: variable("OIDC_SERVICE_CLIENT_SECRET", "from-the-provider", optional(secret)),
-  trustedProxies: variable("TRUSTED_PROXIES", "10.0.0.0/8", optional(addresses)),
-  logLevel: variable("LOG_LEVEL", "info", withDefault("info", oneOf("Debug", "Info", "Warn", "Error"))),
-  logFormat: variable("LOG_FORMAT", "json", optional(oneOf("json", "pretty"))),
-  drainSeconds: variable("DRAIN_SECONDS", "30", withDefault("30", wholeNumber(0, 3600))),
-  auditDays: variable("AUDIT_DAYS", "90", withDefault("90", wholeNumber(1, 3650)))
+  redisUrl: variable("REDIS_URL", "redis://127.0.0.1:6379", Values.optional(Values.redisUrl)),
+  sessionKeys: variable("SESSION_KEYS", keyExample, Values.required(Values.sessionKeys)),
+  sessionIdleHours: variable(
+    "SESSION_IDLE_HOURS",
+    "8",
+    Values.withDefault("8", Values.wholeNumber(1, 24 * 365))
+  ),
+  sessionMaxHours: variable(
+    "SESSION_MAX_HOURS",
+    "168",
+    Values.withDefault("168", Values.wholeNumber(1, 24 * 365))
+  ),
+  issuer: variable("OIDC_ISSUER", "https://login.example.com", Values.required(Values.issuer)),
+  clientId: variable("OIDC_CLIENT_ID", "edge-relay", Values.required(Values.text)),
+  clientSecret: variable("OIDC_CLIENT_SECRET", "from-the-provider", Values.optional(Values.secret)),
+  scopes: variable(
+    "OIDC_SCOPES",
+    "openid profile email",
+    Values.withDefault("openid profile email", Values.scopes)
+  ),
+  tenantClaim: variable("OIDC_TENANT_CLAIM", "org_id", Values.optional(Values.text)),
+  serviceClientId: variable("OIDC_SERVICE_CLIENT_ID", "edge-relay-service", Values.optional(Values.text)),
+  serviceClientSecret: variable(
+    "OIDC_SERVICE_CLIENT_SECRET",
+    "from-the-provider",
+    Values.optional(Values.secret)
+  ),
+  trustedProxies: variable("TRUSTED_PROXIES", "10.0.0.0/8", Values.optional(Values.addresses)),
+  logLevel: variable(
+    "LOG_LEVEL",
+    "info",
+    Values.withDefault("info", Values.oneOf("Debug", "Info", "Warn", "Error"))
+  ),
+  logFormat: variable("LOG_FORMAT", "json", Values.optional(Values.oneOf("json", "pretty"))),
+  drainSeconds: variable("DRAIN_SECONDS", "30", Values.withDefault("30", Values.wholeNumber(0, 3600))),
+  auditDays: variable("AUDIT_DAYS", "90", Values.withDefault("90", Values.wholeNumber(1, 3650)))
 }
 
 const read = Effect.gen(function* () {

@@ -137,9 +137,8 @@ describe("Config", () => {
       const sources =
         (yield* text("packages/server-api/src/Config.ts")) +
         (yield* text("packages/server-proxy/src/Config.ts"))
-      const named = new Set(
-        Array.from(sources.matchAll(/"([A-Z][A-Z\d]*(?:_[A-Z\d]+)+)"/g), ([, name]) => name)
-      )
+      const names = sources.matchAll(/"([A-Z][A-Z\d]*(?:_[A-Z\d]+)+)"|^  ([A-Z][A-Z\d]*(?:_[A-Z\d]+)+): \{/gm)
+      const named = new Set(Array.from(names, ([, quoted, key]) => quoted ?? key))
       assert.deepStrictEqual(listed.sort(), Array.from(named).sort())
     })
   )

@@ -69,7 +69,7 @@ const call = (url: string, { method, name, path }: Endpoint, ids: { readonly [na
 }
 
 /** What a client can tell apart, but for the time of day. */
-const seen = ({ body, headers: { date: _, ...headers }, status }: Answer) => ({ status, headers, body })
+const seen = ({ body, headers, status }: Answer) => ({ status, headers: { ...headers, date: "" }, body })
 
 /** One character of the signature is another one. */
 const tamper = (cookie: string) =>

@@ -1,0 +1,127 @@
+import { Redacted, Result } from "effect"
+import { isIP } from "node:net"
+
+/** How the values of `Config.ts` are read from text, and what is said of those that cannot be. */
+
+/** Takes the text of a variable; undefined where it is unset. Answers the value, or what is wrong with it. */
+export type Parse<A> = (text: string | undefined) => Result.Result<A, string>
+
+export const required =
+  <A>(parse: (text: string) => Result.Result<A, string>): Parse<A> =>
+  (text) =>
+    text === undefined ? Result.fail("is required") : parse(text)
+
+export const withDefault =
+  <A>(value: string, parse: (text: string) => Result.Result<A, string>): Parse<A> =>
+  (text) =>
+    parse(text ?? value)
+
+export const optional =
+  <A>(parse: (text: string) => Result.Result<A, string>): Parse<A | undefined> =>
+  (text) =>
+    text === undefined ? Result.succeed(undefined) : parse(text)
+
+export const text = (value: string): Result.Result<string, string> => Result.succeed(value)
+
+export const secret = (value: string): Result.Result<Redacted.Redacted<string>, string> =>
+  Result.succeed(Redacted.make(value))
+
+export const wholeNumber =
+  (minimum: number, maximum: number) =>
+  (value: string): Result.Result<number, string> =>
+    /^\d{1,9}$/.test(value) && Number(value) >= minimum && Number(value) <= maximum
+      ? Result.succeed(Number(value))
+      : Result.fail(`must be a whole number from ${minimum} to ${maximum}`)
+
+/** 0 is any free port, for tests. */
+export const port = wholeNumber(0, 65_535)
+
+export const oneOf =
+  <const A extends string>(...values: ReadonlyArray<A>) =>
+  (value: string): Result.Result<A, string> => {
+    const found = values.find((one) => one.toLowerCase() === value.toLowerCase())
+    return found === undefined ? Result.fail(`must be one of ${values.join(", ")}`) : Result.succeed(found)
+  }
+
+export const url =
+  (protocols: ReadonlyArray<string>) =>
+  (value: string): Result.Result<URL, string> => {
+    const parsed = URL.parse(value)
+    if (parsed === null || !protocols.includes(parsed.protocol)) {
+      return Result.fail(`must be a URL that begins with ${protocols.map((one) => `${one}//`).join(" or ")}`)
+    }
+    return parsed.hash === "" ? Result.succeed(parsed) : Result.fail("must be a URL without a fragment")
+  }
+
+const isLoopback = ({ hostname }: URL): boolean =>
+  hostname === "localhost" ||
+  hostname.endsWith(".localhost") ||
+  hostname === "[::1]" ||
+  hostname.startsWith("127.")
+
+export const publicUrl = (value: string): Result.Result<URL, string> =>
+  Result.flatMap(url(["https:", "http:"])(value), (parsed) => {
+    if (parsed.pathname !== "/" || parsed.search !== "" || parsed.username !== "") {
+      return Result.fail("must be an origin: no path, query or user name")
+    }
+    // Without Secure, the session cookie would travel in the clear.
+    return parsed.protocol === "https:" || isLoopback(parsed)
+      ? Result.succeed(parsed)
+      : Result.fail("must be https, except on localhost")
+  })
+
+/** OpenID Connect Discovery 1.0 §3: no query; http only for a provider on this machine. */
+export const issuer = (value: string): Result.Result<URL, string> =>
+  Result.flatMap(url(["https:", "http:"])(value), (parsed) =>
+    parsed.search === "" ? Result.succeed(parsed) : Result.fail("must be a URL without a query")
+  )
+
+export const tunnelUrl = (value: string): Result.Result<string, string> =>
+  Result.map(url(["wss:", "ws:"])(value), () => value)
+
+export const host = (value: string): Result.Result<string, string> =>
+  isIP(value) !== 0 || /^[a-z\d]([a-z\d.-]{0,252})$/i.test(value)
+    ? Result.succeed(value)
+    : Result.fail("must be an address or a host name")
+
+export const databaseUrl = (value: string): Result.Result<Redacted.Redacted<string>, string> =>
+  /^sqlite:.+/.test(value) || /^postgres(ql)?:\/\/.+/.test(value)
+    ? Result.succeed(Redacted.make(value))
+    : Result.fail("must begin with sqlite: or postgres://")
+
+export const redisUrl = (value: string): Result.Result<Redacted.Redacted<string>, string> =>
+  Result.map(url(["redis:", "rediss:"])(value), () => Redacted.make(value))
+
+/** As the cookie's HMAC wants them: 32 bytes at least (RFC 2104 §3). */
+export const sessionKeys = (
+  value: string
+): Result.Result<ReadonlyArray<Redacted.Redacted<Uint8Array>>, string> => {
+  const parts = value.split(",").map((part) => part.trim())
+  if (!parts.every((part) => /^[A-Za-z\d+/_-]+={0,2}$/.test(part))) {
+    return Result.fail("must be keys in base64, separated by commas")
+  }
+  const keys = parts.map((part) => new Uint8Array(Buffer.from(part, "base64")))
+  return keys.every((key) => key.length >= 32)
+    ? Result.succeed(keys.map((key) => Redacted.make(key)))
+    : Result.fail("must hold keys of 32 bytes at least")
+}
+
+export const internalKey = (value: string): Result.Result<Redacted.Redacted<string>, string> =>
+  Buffer.byteLength(value) >= 32 ? secret(value) : Result.fail("must be 32 bytes at least")
+
+export const addresses = (value: string): Result.Result<ReadonlyArray<string>, string> => {
+  const entries = value.split(",").map((part) => part.trim())
+  return entries.every(isAddressOrSubnet)
+    ? Result.succeed(entries)
+    : Result.fail("must be addresses or subnets, separated by commas")
+}
+
+const isAddressOrSubnet = (entry: string): boolean => {
+  const [address = "", prefix, ...rest] = entry.split("/")
+  const family = isIP(address)
+  if (family === 0 || rest.length > 0) return false
+  return prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= (family === 6 ? 128 : 32))
+}
+
+export const scopes = (value: string): Result.Result<string, string> =>
+  value.split(" ").includes("openid") ? Result.succeed(value) : Result.fail("must contain openid")
