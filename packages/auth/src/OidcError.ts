@@ -12,6 +12,17 @@ export class ProviderUnavailable extends Schema.TaggedError<ProviderUnavailable>
   override get message(): string {
     return `the identity provider did not answer (${this.operation})`
   }
+  /**
+   * What happened, for the log: names and messages of the causes alone. The errors themselves may hold what the
+   * provider sent.
+   */
+  get because(): string {
+    const causes: Array<string> = []
+    for (let cause = this.cause; cause instanceof Error && causes.length < 4; cause = cause.cause) {
+      causes.push("code" in cause ? `${cause.message} (${String(cause.code)})` : cause.message)
+    }
+    return causes.join(": ")
+  }
 }
 
 /**
@@ -37,8 +48,7 @@ const brokenCodes: ReadonlySet<string> = new Set([
   "OAUTH_TIMEOUT",
   "OAUTH_ABORT",
   "OAUTH_RESPONSE_IS_NOT_CONFORM",
-  "OAUTH_RESPONSE_IS_NOT_JSON",
-  "OAUTH_PARSE_ERROR"
+  "OAUTH_RESPONSE_IS_NOT_JSON"
 ])
 
 /** RFC 6749 §4.1.2.1: the provider's own trouble. */

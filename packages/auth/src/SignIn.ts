@@ -171,7 +171,7 @@ const make = Effect.fnUntraced(function* (options: SignInOptions) {
 
   const unavailable = Effect.fnUntraced(function* (error: ProviderUnavailable, origin: Origin) {
     yield* Metrics.signInFailed("unavailable")
-    yield* Effect.logWarning(error.message, error.cause)
+    yield* Effect.logWarning(error.message).pipe(Effect.annotateLogs({ because: error.because }))
     const detail = `unavailable ${error.operation}`
     yield* record({ action: "sign_in.failed", outcome: "failure", detail }, origin)
     return yield* error

@@ -43,15 +43,18 @@ export class Browser {
   /** One request, with this browser's cookies; redirects are not followed. */
   fetch(url: string | URL, options: SendOptions = {}): Effect.Effect<Answer> {
     return Effect.map(
-      request(new URL(url), {
-        ...options,
-        headers: {
-          accept: "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8",
-          "user-agent": "test browser",
-          ...this.#cookieHeader(new URL(url)),
-          ...options.headers
-        }
-      }),
+      // The cookies of the moment when it is sent.
+      Effect.suspend(() =>
+        request(new URL(url), {
+          ...options,
+          headers: {
+            accept: "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8",
+            "user-agent": "test browser",
+            ...this.#cookieHeader(new URL(url)),
+            ...options.headers
+          }
+        })
+      ),
       (answer) => {
         for (const line of answer.setCookies) this.#take(answer.url, line)
         return answer

@@ -1,12 +1,12 @@
 import * as Auth from "@edge-relay/auth/Auth"
 import { SessionCheck } from "@edge-relay/auth/SessionCheck"
-import type { SignInOptions } from "@edge-relay/auth/SignIn"
+import { SignIn, type SignInOptions } from "@edge-relay/auth/SignIn"
 import { AuthApi, SignInApi } from "@edge-relay/domain/api/Auth"
 import { BodyRules, Conventions } from "@edge-relay/domain/api/Conventions"
 import { AuditLog } from "@edge-relay/domain/AuditLog"
 import { SignInSessions } from "@edge-relay/domain/SignInSessions"
 import { NodeCrypto, NodeHttpServer } from "@effect/platform-node"
-import { Context, Effect, Layer, Redacted } from "effect"
+import { Context, Effect, Layer, Logger, Redacted, References } from "effect"
 import { HttpRouter } from "effect/http"
 import { HttpApi, HttpApiBuilder } from "effect/http-api"
 import { RateLimiter } from "effect/persistence"
@@ -40,6 +40,9 @@ export interface TestServer {
   readonly sessions: SignInSessions["Service"]
   readonly audit: AuditLog["Service"]
   readonly check: SessionCheck["Service"]
+  readonly flow: SignIn["Service"]
+  /** Every line that was logged. */
+  readonly logs: ReadonlyArray<string>
 }
 
 /** A listening server without a handler: the provider has to know its origin first. */
@@ -60,7 +63,19 @@ export const listening = Effect.acquireRelease(
 )
 
 /** Answers requests of a listening server with the sign-in, over real HTTP. */
-export const serve = Effect.fnUntraced(function* (
+export const serve = (
+  socket: { readonly server: Server; readonly origin: URL },
+  options: TestServerOptions
+) => {
+  const logs: Array<string> = []
+  const logger = Logger.layer([Logger.map(Logger.formatJson, (line) => logs.push(line))])
+  return Effect.map(serveWith(socket, options), (server): TestServer => ({ ...server, logs })).pipe(
+    Effect.provide(logger),
+    Effect.provideService(References.MinimumLogLevel, "Debug")
+  )
+}
+
+const serveWith = Effect.fnUntraced(function* (
   { origin, server }: { readonly server: Server; readonly origin: URL },
   options: TestServerOptions
 ) {
@@ -79,8 +94,10 @@ export const serve = Effect.fnUntraced(function* (
     AuditLog.layerMemory,
     RateLimiter.layer.pipe(Layer.provide(RateLimiter.layerStoreMemory))
   ).pipe(Layer.provideMerge(NodeCrypto.layerSecureRandom))
-  const services = yield* Layer.buildWithScope(
+  // A memo map of its own: two servers of one test share no layer.
+  const services = yield* Layer.buildWithMemoMap(
     auth.pipe(Layer.provideMerge(Layer.mergeAll(stores, conventions))),
+    Layer.makeMemoMapUnsafe(),
     scope
   )
   const routes = HttpApiBuilder.layer(TestApi).pipe(Layer.provide(Layer.succeedContext(services)))
@@ -95,6 +112,7 @@ export const serve = Effect.fnUntraced(function* (
     publicUrl: origin,
     sessions: Context.get(services, SignInSessions),
     audit: Context.get(services, AuditLog),
-    check: Context.get(services, SessionCheck)
-  } satisfies TestServer
+    check: Context.get(services, SessionCheck),
+    flow: Context.get(services, SignIn)
+  }
 })
