@@ -71,7 +71,13 @@ export const layer = (options: { readonly internalKey: Redacted.Redacted<string>
           const before = lost.get(proxy)
           lost.set(proxy, { reason, since: before?.since ?? now })
           if (before !== undefined && now - before.since > forgetAfterMillis) table.drop(proxy)
-          return before === undefined ? Effect.logWarning("a proxy's events broke off", cause) : Effect.void
+          return before === undefined
+            ? Effect.annotateLogs(Effect.logWarning("a proxy's events broke off"), {
+                proxy,
+                reason,
+                cause: String(cause)
+              })
+            : Effect.void
         })
 
       const reconcile = Effect.gen(function* () {

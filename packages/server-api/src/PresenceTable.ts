@@ -64,9 +64,11 @@ export class PresenceTable {
     const byProxy = this.#sessions.get(edgeId) ?? new Map<string, SessionSummary>()
     this.#sessions.set(edgeId, byProxy.set(proxy, session))
     this.#byTenant.set(tenantId, (this.#byTenant.get(tenantId) ?? new Set()).add(edgeId))
-    // The same tunnel, told again with newer counters, is no news.
-    if (before === undefined || openedAt(before) !== openedAt(session))
+    const now = this.session(edgeId)
+    // The same tunnel told again, and one that another has displaced, are no news.
+    if (now === session && (before === undefined || openedAt(before) !== openedAt(session))) {
       this.#tell({ type: "edge.online", session })
+    }
   }
 
   offline(proxy: string, edgeId: EdgeId): void {
