@@ -12,9 +12,6 @@ import * as TypeId from "./TypeId.ts"
 export const AuditId = TypeId.schema("audit").pipe(Schema.brand("AuditId"))
 export type AuditId = typeof AuditId.Type
 
-/** How long entries are kept unless a server is told otherwise. */
-export const retentionDays = 90
-
 /** What happened. Nothing in it is ever a token, a code or a cookie. */
 export interface NewAuditEntry {
   /** Subject and verb: "sign_in.ended", "pairing.exchanged", "edge.removed". */

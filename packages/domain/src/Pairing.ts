@@ -19,10 +19,10 @@ import * as UserCode from "./UserCode.ts"
  */
 
 /** How long a code or a request is open. */
-export const openFor = Duration.minutes(10)
+const openFor = Duration.minutes(10)
 
 /** How long to wait between two polls (RFC 8628 §3.2), and the most that `slow_down` makes of it. */
-export const pollSeconds = 5
+const pollSeconds = 5
 const maxPollSeconds = 60
 /** A poll may be on the way for longer than the one before it. */
 const pollGraceMillis = 1000
