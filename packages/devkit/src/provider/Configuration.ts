@@ -100,7 +100,10 @@ export const makeConfiguration = async (options: {
     features: {
       devInteractions: { enabled: false },
       backchannelLogout: { enabled: true },
-      revocation: { enabled: true },
+      revocation: {
+        enabled: true,
+        allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId
+      },
       rpInitiatedLogout: {
         enabled: true,
         logoutSource: (ctx, form) => {
