@@ -9,19 +9,25 @@ import {
 } from "effect/http"
 import * as RequestId from "./RequestId.ts"
 import * as Routes from "./Routes.ts"
+import * as SecurityHeaders from "./SecurityHeaders.ts"
 
 /**
  * What every answer has in common: an error is a problem (RFC 9457) with the request's id in it, and what is
  * personal is not stored. The last step before the socket, so that no handler can forget it.
  */
-export const finish = <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
-  Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
+export const finish = <E, R>(
+  app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>,
+  options: { readonly publicUrl: URL }
+) => {
+  const headers = SecurityHeaders.ofAnswer(options.publicUrl)
+  return Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
     app.pipe(
       Effect.catchCause((cause) => fromCause(cause, request)),
-      Effect.map((response) => finishResponse(response, request)),
+      Effect.map((response) => finishResponse(response, request, headers)),
       Effect.annotateLogs({ requestId: RequestId.of(request.headers) })
     )
   )
+}
 
 const fromCause = <E>(
   cause: Cause.Cause<E>,
@@ -53,12 +59,15 @@ const unknownRoute = (
 
 const finishResponse = (
   response: HttpServerResponse.HttpServerResponse,
-  request: HttpServerRequest.HttpServerRequest
+  request: HttpServerRequest.HttpServerRequest,
+  headers: { readonly [name: string]: string }
 ): HttpServerResponse.HttpServerResponse => {
   const answer = response.status < 400 ? response : toProblem(response, RequestId.of(request.headers))
-  return request.url.startsWith("/api/") && answer.headers["cache-control"] === undefined
-    ? HttpServerResponse.setHeader(answer, "cache-control", "no-store")
-    : answer
+  const isPersonal = request.url.startsWith("/api/") && answer.headers["cache-control"] === undefined
+  return HttpServerResponse.setHeaders(
+    answer,
+    isPersonal ? { ...headers, "cache-control": "no-store" } : headers
+  )
 }
 
 /**

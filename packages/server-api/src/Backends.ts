@@ -11,6 +11,7 @@ import { AccessLog } from "./AccessLog.ts"
 import { Config } from "./Config.ts"
 import { Presence } from "./Presence.ts"
 import * as PresenceRemote from "./PresenceRemote.ts"
+import * as RateLimitStore from "./RateLimitStore.ts"
 import { Readiness } from "./Readiness.ts"
 
 /** What `main.ts` closes `Server.ts` with: the database, the identity provider, and the proxies. */
@@ -34,7 +35,7 @@ export const layer = Layer.unwrap(
       database,
       proxies,
       provider,
-      RateLimiter.layer.pipe(Layer.provide(RateLimiter.layerStoreMemory))
+      RateLimiter.layer.pipe(Layer.provide(RateLimitStore.layerMemory))
     ).pipe(Layer.provideMerge(NodeCrypto.layer))
   })
 )

@@ -45,7 +45,7 @@ const make = Effect.gen(function* () {
 
   /** Handlers see who really asks, not the load balancer. */
   const app = Effect.updateService(
-    Answers.finish(router.asHttpEffect()),
+    Answers.finish(router.asHttpEffect(), config),
     HttpServerRequest.HttpServerRequest,
     (request) =>
       request.modify({

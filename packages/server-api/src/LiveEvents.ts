@@ -6,7 +6,6 @@ import { type EdgeId, Edges } from "@edge-relay/domain/Edges"
 import type { StorageUnavailable } from "@edge-relay/domain/StorageUnavailable"
 import { Clock, Context, Effect, Layer, Schedule, Schema, Semaphore } from "effect"
 import { Sse } from "effect/encoding"
-import { HttpServerResponse } from "effect/http"
 import * as EdgeViews from "./EdgeViews.ts"
 import { LiveListener } from "./LiveListener.ts"
 import { Presence } from "./Presence.ts"
@@ -22,12 +21,11 @@ import { type Change, RecentChanges } from "./RecentChanges.ts"
 export class LiveEvents extends Context.Service<
   LiveEvents,
   {
-    /** An event stream that begins after `lastEventId`. `onEnded` is told how to end it, and answers how to forget it. */
-    readonly respond: (
+    /** Begins after `lastEventId`. Whoever asks sees to it that the listener's stream ends. */
+    readonly listen: (
       tenantId: TenantId,
-      lastEventId: string | undefined,
-      onEnded: (end: () => void) => () => void
-    ) => Effect.Effect<HttpServerResponse.HttpServerResponse, TooManyRequests | StorageUnavailable>
+      lastEventId: string | undefined
+    ) => Effect.Effect<LiveListener, TooManyRequests | StorageUnavailable>
     /** How many listen at the moment. */
     readonly count: () => number
     /** Ends every stream: their listeners come back, to another server. */
@@ -67,6 +65,8 @@ interface Audience {
   /** Held while events are encoded and handed out, so that none overtakes a newer state. */
   readonly turn: Semaphore.Semaphore
   waiting: Array<Announced>
+  /** Who waits for a turn to become a listener. */
+  joining: number
 }
 
 const make = Effect.gen(function* () {
@@ -186,19 +186,27 @@ const make = Effect.gen(function* () {
     const audience = audiences.get(tenantId) ?? {
       listeners: new Set<LiveListener>(),
       turn: Semaphore.makeUnsafe(1),
-      waiting: []
+      waiting: [],
+      joining: 0
     }
     audiences.set(tenantId, audience)
     return audience
   }
 
-  const join = Effect.fnUntraced(function* (tenantId: TenantId, lastEventId: string | undefined) {
+  const forgetIfEmpty = (tenantId: TenantId, { joining, listeners }: Audience): void => {
+    if (listeners.size === 0 && joining === 0) audiences.delete(tenantId)
+  }
+
+  const join = Effect.fnUntraced(function* (
+    tenantId: TenantId,
+    audience: Audience,
+    lastEventId: string | undefined
+  ) {
     if (size === 0) {
       const latest = yield* events.latest
       // Looked at again: whoever came first has begun to follow from there.
       if (size === 0) stored = latest
     }
-    const audience = audienceOf(tenantId)
     if (size >= maxListeners || audience.listeners.size >= maxListenersOfTenant) {
       return yield* new TooManyRequests({ detail: "Too many event streams are open." })
     }
@@ -208,15 +216,17 @@ const make = Effect.gen(function* () {
     listener.onClose(() => {
       size--
       audience.listeners.delete(listener)
-      if (audience.listeners.size === 0 && audiences.get(tenantId) === audience) audiences.delete(tenantId)
+      forgetIfEmpty(tenantId, audience)
     })
-    const missed = lastEventId === undefined ? [] : yield* replay(tenantId, lastEventId)
-    for (const event of missed) listener.push(encode(event))
-    // An id without an event: what this listener resumes from if nothing happens until then.
-    const [next] = audience.waiting
-    const position = next === undefined ? stored : next.stored - 1
-    listener.push(new TextEncoder().encode(`retry: 1000\nid: ${position}-${now()}\n\n`))
-    return listener
+    return yield* Effect.gen(function* () {
+      const missed = lastEventId === undefined ? [] : yield* replay(tenantId, lastEventId)
+      for (const event of missed) listener.push(encode(event))
+      // An id without an event: what this listener resumes from if nothing happens until then.
+      const [next] = audience.waiting
+      const position = next === undefined ? stored : next.stored - 1
+      listener.push(new TextEncoder().encode(`retry: 1000\nid: ${position}-${now()}\n\n`))
+      return listener
+    }).pipe(Effect.onError(() => Effect.sync(() => listener.stream.destroy())))
   })
 
   yield* Effect.acquireRelease(
@@ -246,15 +256,17 @@ const make = Effect.gen(function* () {
   yield* Effect.addFinalizer(() => everyListener((listener) => listener.end()))
 
   return LiveEvents.of({
-    respond: Effect.fn("LiveEvents.respond")(function* (tenantId, lastEventId, onEnded) {
-      const listener = yield* audienceOf(tenantId).turn.withPermit(join(tenantId, lastEventId))
-      const forget = onEnded(() => listener.end())
-      listener.onClose(forget)
-      return HttpServerResponse.raw(listener.stream, {
-        contentType: "text/event-stream",
-        // nginx would gather events before it passes them on.
-        headers: { "cache-control": "no-store", "x-accel-buffering": "no" }
-      })
+    listen: Effect.fn("LiveEvents.listen")(function* (tenantId, lastEventId) {
+      const audience = audienceOf(tenantId)
+      audience.joining++
+      return yield* audience.turn.withPermit(join(tenantId, audience, lastEventId)).pipe(
+        Effect.ensuring(
+          Effect.sync(() => {
+            audience.joining--
+            forgetIfEmpty(tenantId, audience)
+          })
+        )
+      )
     }),
     count: () => size,
     close: everyListener((listener) => listener.end())

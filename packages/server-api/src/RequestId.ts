@@ -6,12 +6,21 @@ const acceptable = /^[\x21-\x7e]{1,128}$/
 
 /**
  * Gives a request its id: the caller's own where that is fit to be logged, a new one otherwise. It is written
- * back into the request's headers, which is where everything further in reads it.
+ * back into the request's headers, both forms of them, which is where everything further in reads it.
  */
 export const assign = (request: IncomingMessage): string => {
   const sent = request.headers["x-request-id"]
   if (typeof sent === "string" && acceptable.test(sent)) return sent
-  return (request.headers["x-request-id"] = randomUUID())
+  const id = randomUUID()
+  request.headers["x-request-id"] = id
+  const raw = request.rawHeaders
+  if (sent !== undefined) {
+    for (let index = raw.length - 2; index >= 0; index -= 2) {
+      if (raw[index]?.toLowerCase() === "x-request-id") raw.splice(index, 2)
+    }
+  }
+  raw.push("X-Request-Id", id)
+  return id
 }
 
 /** The id of a request that `assign` has seen. */

@@ -42,8 +42,8 @@ export const layerRoutes = Layer.unwrap(
     )
     return Layer.mergeAll(
       HttpApiBuilder.layer(CloudApi).pipe(Layer.provide(handlers)),
-      Console.layer({ publicUrl }),
-      DocsHandlers.layer({ publicUrl })
+      Console.layer,
+      DocsHandlers.layer
     ).pipe(Layer.provide(Layer.mergeAll(AuthorizationLayer.layer({ publicUrl }), ConventionsLayer.layer)))
   })
 )
@@ -75,6 +75,8 @@ const layerGateway = Layer.unwrap(
     const addressOf = clientAddress(trustedProxies)
     return Gateway.layer({
       publicUrl,
+      firstByteMillis: SystemHandlers.limits.firstByteSeconds * 1000,
+      maxStreamsPerEdge: SystemHandlers.limits.streamsPerEdge,
       addressOf: ({ headers, socket }) => addressOf(socket.remoteAddress, headers)
     }).pipe(Layer.provide(Layer.mergeAll(GatewayAuth.layer, EdgeAccess.layer)))
   })

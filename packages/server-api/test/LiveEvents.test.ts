@@ -4,7 +4,6 @@ import * as MemoryStorage from "@edge-relay/domain/MemoryStorage"
 import { NodeCrypto } from "@effect/platform-node"
 import { Array, Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
-import { Readable } from "node:stream"
 import { LiveEvents } from "../src/LiveEvents.ts"
 import { LiveListener } from "../src/LiveListener.ts"
 import { EventReader } from "./support/EventReader.ts"
@@ -166,9 +165,7 @@ describe("LiveEvents", () => {
   it.effect("says something every 15 seconds", () =>
     Effect.gen(function* () {
       const live = yield* LiveEvents
-      const response = yield* live.respond(tenantId, undefined, () => () => {})
-      const stream = response.body._tag === "Raw" ? response.body.body : undefined
-      if (!(stream instanceof Readable)) return assert.fail("the answer is no stream")
+      const { stream } = yield* live.listen(tenantId, undefined)
       const read = () => {
         let text = ""
         for (let chunk = stream.read(); chunk !== null; chunk = stream.read()) text += String(chunk)

@@ -1,50 +1,55 @@
 import { PublicApi } from "@edge-relay/domain/api/CloudApi"
 import { Effect, Layer } from "effect"
-import { HttpRouter, HttpServerResponse } from "effect/http"
+import { HttpRouter, HttpServerRequest } from "effect/http"
 import { HttpApiScalar, OpenApi } from "effect/http-api"
 import { createHash } from "node:crypto"
-import { securityHeaders } from "../Console.ts"
+import * as SecurityHeaders from "../SecurityHeaders.ts"
+import * as StaticFile from "../StaticFile.ts"
 
 /** The contract as documents: `/openapi.json` for programs, `/docs` for people. Public, and the same for all. */
-export const layer = (options: { readonly publicUrl: URL }) =>
-  Layer.mergeAll(
-    HttpRouter.use(
-      Effect.fnUntraced(function* (router) {
-        const document = HttpServerResponse.jsonUnsafe(OpenApi.fromApi(PublicApi), {
-          headers: { "cache-control": "no-cache", ...securityHeaders(options.publicUrl) }
+export const layer = HttpRouter.use(
+  Effect.fnUntraced(function* (router) {
+    const document = new TextEncoder().encode(JSON.stringify(OpenApi.fromApi(PublicApi)))
+    const headers = { ...SecurityHeaders.ofPage, "cache-control": "no-cache" }
+    const html = yield* renderPage
+    const files = [
+      { path: "/openapi.json", file: StaticFile.make(document, "application/json", headers) },
+      {
+        path: "/docs",
+        file: StaticFile.make(html, "text/html; charset=utf-8", {
+          ...headers,
+          "content-security-policy": policyOf(new TextDecoder().decode(html))
         })
-        yield* router.add("GET", "/openapi.json", document)
-      })
-    ),
-    HttpApiScalar.layer(PublicApi, { path: "/docs", scalar }).pipe(
-      Layer.provide(withHeaders(options.publicUrl).layer)
-    )
-  )
+      }
+    ] as const
+    for (const { path, file } of files) {
+      yield* router.add("GET", path, (request) => Effect.succeed(StaticFile.respond(file, request)))
+    }
+  })
+)
 
-/** Fonts, the AI agent and the request proxy of Scalar are its maker's servers: nothing of ours goes there. */
-const scalar = {
-  withDefaultFonts: false,
-  proxyUrl: "",
-  telemetry: false
-} as const
+/** Scalar's page of three megabytes, made once. */
+const renderPage = Effect.gen(function* () {
+  const router = yield* HttpRouter.make
+  yield* Layer.build(
+    HttpApiScalar.layer(PublicApi, {
+      path: "/docs",
+      // Its fonts and its request proxy are its maker's servers: nothing of ours goes there.
+      scalar: { withDefaultFonts: false }
+    }).pipe(Layer.provide(Layer.succeed(HttpRouter.HttpRouter, router)))
+  )
+  const request = HttpServerRequest.fromWeb(new Request("http://localhost/docs"))
+  const { body } = yield* router
+    .asHttpEffect()
+    .pipe(Effect.provideService(HttpServerRequest.HttpServerRequest, request), Effect.orDie)
+  return body._tag === "Uint8Array" ? body.body : yield* Effect.die("Scalar's page has no text")
+}).pipe(Effect.scoped)
 
 /**
  * The page has its scripts inside it, so they are allowed by their hashes; its styles are made by those scripts.
  * `connect-src` lets the page try the API out, as the signed-in person, on our own origin only.
  */
-const withHeaders = (publicUrl: URL) =>
-  HttpRouter.middleware((effect) =>
-    Effect.map(effect, (response) => {
-      const html = response.body._tag === "Uint8Array" ? new TextDecoder().decode(response.body.body) : ""
-      return HttpServerResponse.setHeaders(response, {
-        ...securityHeaders(publicUrl),
-        "content-security-policy": policy(html),
-        "cache-control": "no-cache"
-      })
-    })
-  )
-
-const policy = (html: string): string => {
+const policyOf = (html: string): string => {
   const scripts = Array.from(html.matchAll(/<script>([\s\S]*?)<\/script>/g), ([, source = ""]) => {
     const hash = createHash("sha256").update(source).digest("base64")
     return `'sha256-${hash}'`

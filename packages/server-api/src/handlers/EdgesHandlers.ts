@@ -5,14 +5,29 @@ import { CurrentUser } from "@edge-relay/domain/CurrentUser"
 import * as Domain from "@edge-relay/domain/Edges"
 import { SessionTokens } from "@edge-relay/domain/SessionTokens"
 import { SignInSessions } from "@edge-relay/domain/SignInSessions"
+import { NodeHttpServerRequest } from "@effect/platform-node"
 import { Effect, Option, Redacted } from "effect"
+import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import * as Audited from "../Audited.ts"
 import * as EdgeViews from "../EdgeViews.ts"
 import { Traffic } from "../gateway/Traffic.ts"
 import { LiveEvents } from "../LiveEvents.ts"
+import type { LiveListener } from "../LiveListener.ts"
 import { Presence } from "../Presence.ts"
 import * as Lists from "./Lists.ts"
+
+/** The listener's stream is read by the answer, and does not outlive its connection, whether it was read or not. */
+const streamTo = (request: HttpServerRequest.HttpServerRequest, { stream }: LiveListener) => {
+  const response = NodeHttpServerRequest.toServerResponse(request)
+  if (response.destroyed) stream.destroy()
+  else response.once("close", () => stream.destroy())
+  return HttpServerResponse.raw(stream, {
+    contentType: "text/event-stream",
+    // nginx would gather events before it passes them on.
+    headers: { "cache-control": "no-store", "x-accel-buffering": "no" }
+  })
+}
 
 /** One answer for an edge that never was, one that was removed, and another tenant's. */
 const noSuchEdge = new EdgeNotFound({ detail: "There is no such edge." })
@@ -60,9 +75,9 @@ export const layer = HttpApiBuilder.group(
           const session = verified === undefined ? Option.none() : yield* sessions.find(verified.idHash)
           // It ended after the middleware saw it.
           if (Option.isNone(session)) return yield* new Unauthorized({})
-          return yield* live.respond(tenantId, headers["last-event-id"], (end) =>
-            sessions.watch(session.value, end)
-          )
+          const listener = yield* live.listen(tenantId, headers["last-event-id"])
+          listener.onClose(sessions.watch(session.value, () => listener.end()))
+          return streamTo(request, listener)
         }).pipe(Audited.orUnavailable),
 
       get: ({ params: { edgeId } }) =>

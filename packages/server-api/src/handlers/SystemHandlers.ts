@@ -10,6 +10,14 @@ import { Traffic } from "../gateway/Traffic.ts"
 import { Presence } from "../Presence.ts"
 import packageJson from "../../package.json" with { type: "json" }
 
+/** What a caller can run into. Streams: what a tunnel carries (1,024), less the agent's own. */
+export const limits = {
+  jsonBodyBytes: maxBodyBytes,
+  streamsPerEdge: 1000,
+  firstByteSeconds: 60,
+  pageItems: 200
+}
+
 export const layer = HttpApiBuilder.group(
   CloudApi,
   "system",
@@ -25,7 +33,7 @@ export const layer = HttpApiBuilder.group(
           version: packageJson.version,
           node: process.version,
           tunnelUrl,
-          limits: { jsonBodyBytes: maxBodyBytes, streamsPerEdge: 256, firstByteSeconds: 60, pageItems: 200 }
+          limits
         }),
 
       stats: () =>
