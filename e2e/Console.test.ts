@@ -61,6 +61,7 @@ describe.skipIf(chromiumPath === undefined)("the console in Chromium", () => {
 
       await page.locator("#pair-name").fill("<b>second</b>")
       await page.getByRole("button", { name: "Pair an edge" }).click()
+      await page.locator("#code-panel").waitFor()
       const code = await page.locator("#code").textContent()
       assert.match(code ?? "", /^[A-Z2-9]{4}-[A-Z2-9]{4}$/)
       assert.include((await page.locator("#command").textContent()) ?? "", `pair ${code}`)

@@ -63,7 +63,8 @@ describe("npm start", () => {
     const echoed = await alice.send("GET", `${edge}/anything?a=%2F..;`)
     const seenByEdge: { path: string; headers: Record<string, string> } = JSON.parse(echoed.text)
     assert.strictEqual(seenByEdge.path, "/anything?a=%2F..;")
-    assert.isUndefined(seenByEdge.headers["cookie"])
+    // The provider's cookies are of the same host, here; ours is not among them.
+    assert.notInclude(seenByEdge.headers["cookie"] ?? "", "session=v1.")
     assert.match(String(seenByEdge.headers["x-edge-user"]), /^user_/)
 
     const body = randomBytes(100_000_000)
