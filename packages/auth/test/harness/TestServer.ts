@@ -1,5 +1,8 @@
-import * as Auth from "@edge-relay/auth/Auth"
+import * as AuthHttp from "@edge-relay/auth/AuthHttp"
+import * as AuthorizationLayer from "@edge-relay/auth/AuthorizationLayer"
+import { Oidc } from "@edge-relay/auth/Oidc"
 import { SessionCheck } from "@edge-relay/auth/SessionCheck"
+import { SessionCookie } from "@edge-relay/auth/SessionCookie"
 import { SignIn, type SignInOptions } from "@edge-relay/auth/SignIn"
 import { AuthApi, SignInApi } from "@edge-relay/domain/api/Auth"
 import { BodyRules, Conventions } from "@edge-relay/domain/api/Conventions"
@@ -80,15 +83,22 @@ const serveWith = Effect.fnUntraced(function* (
   options: TestServerOptions
 ) {
   const scope = yield* Effect.scope
-  const auth = Auth.layer({
-    ...options,
+  const oidc = Oidc.layer({
     issuer: new URL(options.issuer),
     clientId: options.clientId ?? "edge-relay",
     clientSecret: options.clientSecret === undefined ? undefined : Redacted.make(options.clientSecret),
     scopes: options.scopes ?? "openid profile email",
+    tenantClaim: options.tenantClaim,
     publicUrl: origin,
-    sessionKeys: options.sessionKeys ?? [newKey()]
+    timeoutSeconds: options.timeoutSeconds
   })
+  const cookie = SessionCookie.layer({ keys: options.sessionKeys ?? [newKey()], secure: false })
+  // As server-api puts it together.
+  const auth = AuthHttp.layer.pipe(
+    Layer.provideMerge(AuthorizationLayer.layer({ publicUrl: origin })),
+    Layer.provideMerge(Layer.mergeAll(SignIn.layer({ ...options, publicUrl: origin }), SessionCheck.layer)),
+    Layer.provideMerge(Layer.mergeAll(oidc, cookie))
+  )
   const stores = Layer.mergeAll(
     options.sessions ?? SignInSessions.layerMemory,
     AuditLog.layerMemory,
