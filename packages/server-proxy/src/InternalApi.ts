@@ -8,7 +8,7 @@ import { STREAM_PROTOCOL } from "@edge-relay/tunnel/StreamUpgrade"
 import { TunnelServer } from "@edge-relay/tunnel/TunnelServer"
 import { Config } from "./Config.ts"
 import { sendEvents } from "./InternalEvents.ts"
-import { openStream } from "./InternalStream.ts"
+import { InternalStreams } from "./InternalStreams.ts"
 import { listen } from "./Listening.ts"
 import * as ProxyMetrics from "./ProxyMetrics.ts"
 import { Readiness } from "./Readiness.ts"
@@ -33,6 +33,7 @@ const make = Effect.gen(function* () {
   const readiness = yield* Readiness
   const metrics = yield* ProxyMetrics.make(tunnels.totals)
   const run = yield* FiberSet.makeRuntime()
+  const streams = new InternalStreams()
   const isAuthorized = bearerCheck(internalKey)
 
   const ready = Effect.gen(function* () {
@@ -82,6 +83,13 @@ const make = Effect.gen(function* () {
       if (method === "GET") return sessionOf(edgeId)
       return method === "DELETE" ? close(edgeId, searchParams) : Effect.succeed(notAllowed("GET, DELETE"))
     }
+    const streamId = CANCEL_PATH.exec(pathname)?.[1]
+    if (streamId !== undefined) {
+      if (method !== "DELETE") return Effect.succeed(notAllowed("DELETE"))
+      return Effect.sync(() =>
+        streams.cancel(streamId) ? noContent : problem(404, "not_found", "no such stream")
+      )
+    }
     if (edgeIdIn(pathname, STREAM_PATH) !== undefined) {
       return Effect.succeed(problem(426, "upgrade_required", `streams open by Upgrade: ${STREAM_PROTOCOL}`))
     }
@@ -116,7 +124,7 @@ const make = Effect.gen(function* () {
     }
     const service = url.searchParams.get("service") ?? "http"
     const fiber = run(
-      Effect.map(openStream(tunnels.open(edgeId, service), socket, head), (refusal) => {
+      Effect.map(streams.join(tunnels.open(edgeId, service), socket, head), (refusal) => {
         if (refusal !== undefined)
           turnDown(socket, problem(refusal.status, refusal.body.code, refusal.body.detail, refusal.body))
       })
@@ -137,6 +145,7 @@ interface Answer {
 }
 
 const SESSION_PATH = /^\/internal\/sessions\/([^/]+)$/
+const CANCEL_PATH = /^\/internal\/streams\/(\d+)$/
 const STREAM_PATH = /^\/internal\/edges\/([^/]+)\/stream$/
 
 const decodeEdgeId = Schema.decodeUnknownOption(EdgeId)

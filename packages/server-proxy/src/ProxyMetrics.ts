@@ -21,6 +21,9 @@ export const make = Effect.fnUntraced(function* (totals: Effect.Effect<TunnelTot
     }),
     (monitor) => Effect.sync(() => monitor.disable())
   )
+  // So that they are shown before anything has happened to them.
+  yield* Metric.update(TunnelMetrics.displaced, 0)
+  yield* Metric.value(TunnelMetrics.roundTripSeconds)
   const scrape = Effect.gen(function* () {
     const { sessions, streams, bytesIn, bytesOut } = yield* totals
     yield* Metric.update(TunnelMetrics.sessions, sessions)

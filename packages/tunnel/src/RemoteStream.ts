@@ -3,7 +3,15 @@ import { Socket } from "node:net"
 import { Effect, Redacted } from "effect"
 import type { EdgeId } from "@edge-relay/domain/Edges"
 import { isFinished } from "./Splice.ts"
-import { decodeRefusal, PROTOCOL_HEADER, protocolOf, STREAM_PROTOCOL, streamPath } from "./StreamUpgrade.ts"
+import {
+  cancelPath,
+  decodeRefusal,
+  PROTOCOL_HEADER,
+  protocolOf,
+  STREAM_HEADER,
+  STREAM_PROTOCOL,
+  streamPath
+} from "./StreamUpgrade.ts"
 import { DialError, type EdgeStream, ProxyUnavailable } from "./DialError.ts"
 
 export interface RemoteStreamOptions {
@@ -22,19 +30,15 @@ export const openRemote = (
   Effect.callback((resume) => {
     const fail = (reason: DialError["reason"]) => resume(Effect.fail(new DialError({ reason })))
     const unavailable = (cause: unknown) => fail(new ProxyUnavailable({ proxyUrl, cause }))
-    const { hostname, port } = new URL(proxyUrl)
+    const target = {
+      ...addressOf(proxyUrl),
+      headers: { Authorization: `Bearer ${Redacted.value(internalKey)}` }
+    }
     const request = httpRequest({
-      // A literal IPv6 address stands in brackets in a URL, and without them everywhere else.
-      host: hostname.replace(/^\[|\]$/g, ""),
-      port: port || 80,
+      ...target,
       path: streamPath(edgeId, service),
-      headers: {
-        Connection: "Upgrade",
-        Upgrade: STREAM_PROTOCOL,
-        Authorization: `Bearer ${Redacted.value(internalKey)}`
-      },
-      createConnection: (options) =>
-        new StreamSocket({ allowHalfOpen: true }).connect(options as ConnectOptions)
+      headers: { ...target.headers, Connection: "Upgrade", Upgrade: STREAM_PROTOCOL },
+      createConnection: () => new StreamSocket({ allowHalfOpen: true }).connect(addressOf(proxyUrl))
     })
     const timer = setTimeout(
       () => request.destroy(new Error(`no answer within ${timeoutMillis} ms`)),
@@ -42,12 +46,20 @@ export const openRemote = (
     )
     request.on("close", () => clearTimeout(timer))
     request.on("error", unavailable)
-    request.on("upgrade", (response: IncomingMessage, socket: Socket, head: Buffer) => {
+    request.on("upgrade", ({ headers }: IncomingMessage, socket: StreamSocket, head: Buffer) => {
       clearTimeout(timer)
       socket.setNoDelay(true)
       socket.on("error", () => undefined)
       if (head.length > 0) socket.unshift(head)
-      resume(Effect.succeed({ stream: socket, protocol: protocolOf(response.headers[PROTOCOL_HEADER]) }))
+      const path = cancelPath(String(headers[STREAM_HEADER]))
+      socket.cancel = () => {
+        // Best effort: where the proxy cannot be asked, it is gone, and the stream with it.
+        httpRequest({ ...target, path, method: "DELETE" })
+          .on("error", () => undefined)
+          .on("response", (response) => response.resume())
+          .end()
+      }
+      resume(Effect.succeed({ stream: socket, protocol: protocolOf(headers[PROTOCOL_HEADER]) }))
     })
     request.on("response", (response) => {
       readBody(response).then((body) => {
@@ -60,9 +72,10 @@ export const openRemote = (
     return Effect.sync(() => request.destroy())
   })
 
-interface ConnectOptions {
-  readonly host: string
-  readonly port: number
+const addressOf = (proxyUrl: string) => {
+  const { hostname, port } = new URL(proxyUrl)
+  // A literal IPv6 address stands in brackets in a URL, and without them everywhere else.
+  return { host: hostname.replace(/^\[|\]$/g, ""), port: Number(port || "80") }
 }
 
 /**
@@ -70,11 +83,20 @@ interface ConnectOptions {
  * alone would say that we have finished speaking and still listen, so that the edge would work on for nobody.
  */
 class StreamSocket extends Socket {
+  /** Tells the proxy on another way: it does not see RST while it reads nothing, because the edge is slow. */
+  cancel: () => void = () => undefined
+
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
-    if (!isFinished(this)) this.resetAndDestroy()
+    if (!isFinished(this)) {
+      if (this.bytesWritten >= LEAST_UNREAD) this.cancel()
+      this.resetAndDestroy()
+    }
     super._destroy(error, callback)
   }
 }
+
+/** Of less than that a proxy reads everything: it is what a new stream's window takes. */
+const LEAST_UNREAD = 256 * 1024
 
 /** Of a refusal; more than this is not one. */
 const MAX_BODY = 64 * 1024

@@ -13,6 +13,11 @@ export const STREAM_PROTOCOL = "edge-relay-stream"
 /** On the 101: what the edge speaks. A `v1` stream is good for one HTTP exchange. */
 export const PROTOCOL_HEADER = "edge-relay-protocol"
 
+/** On the 101: what the stream is cancelled by, at {@link cancelPath}. */
+export const STREAM_HEADER = "edge-relay-stream-id"
+
+export const cancelPath = (streamId: string): string => `/internal/streams/${streamId}`
+
 export const protocolOf = (header: string | ReadonlyArray<string> | undefined): ProtocolVersion =>
   header === "v1" ? "v1" : "v2"
 
