@@ -17,9 +17,8 @@ export const ClusterId = Schema.String.check(
 export type ClusterId = typeof ClusterId.Type
 
 export const ClusterName = Schema.String.check(
-  Schema.isPattern(/^[^\p{Cc}]{1,100}$/u, {
-    expected: "1 to 100 characters, none of them a control character"
-  })
+  Schema.isBetweenLength(1, 100),
+  Schema.isPattern(/^[^\p{Cc}\p{Cs}]*$/u, { expected: "text without control characters" })
 )
 
 /** 1–16 devices, none twice. */

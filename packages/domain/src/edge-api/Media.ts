@@ -53,9 +53,8 @@ export interface Media extends Schema.Schema.Type<typeof Media> {}
 
 /** A name for people: 1–200 characters, none of them a control character. */
 export const FileName = Schema.String.check(
-  Schema.isPattern(/^[^\p{Cc}]{1,200}$/u, {
-    expected: "1 to 200 characters, none of them a control character"
-  })
+  Schema.isBetweenLength(1, 200),
+  Schema.isPattern(/^[^\p{Cc}\p{Cs}]*$/u, { expected: "text without control characters" })
 )
 
 const params = { mediaId: MediaId }
