@@ -1,6 +1,6 @@
 import { maxBodyBytes } from "@edge-relay/domain/api/Conventions"
 import { NodeHttpServer } from "@effect/platform-node"
-import { Context, Effect, Layer, Option } from "effect"
+import { Context, Effect, Layer, Option, Scope } from "effect"
 import { HttpRouter, HttpServerRequest } from "effect/http"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import { AccessLog } from "./AccessLog.ts"
@@ -39,7 +39,8 @@ const make = Effect.gen(function* () {
   // Built before this, so that it still answers while this drains.
   yield* InternalServer
 
-  const scope = yield* Effect.scope
+  // Of the handlers' fibers: begun before the finalizer that drains, so that it ends after it.
+  const scope = yield* Scope.fork(yield* Effect.scope, "parallel")
   const addressOf = clientAddress(config.trustedProxies)
   const address = (request: IncomingMessage) => addressOf(request.socket.remoteAddress, request.headers)
 

@@ -9,23 +9,38 @@ import * as StaticFile from "../StaticFile.ts"
 /** The contract as documents: `/openapi.json` for programs, `/docs` for people. Public, and the same for all. */
 export const layer = HttpRouter.use(
   Effect.fnUntraced(function* (router) {
-    const document = new TextEncoder().encode(JSON.stringify(OpenApi.fromApi(PublicApi)))
-    const headers = { ...SecurityHeaders.ofPage, "cache-control": "no-cache" }
-    const html = yield* renderPage
-    const files = [
-      { path: "/openapi.json", file: StaticFile.make(document, "application/json", headers) },
-      {
-        path: "/docs",
-        file: StaticFile.make(html, "text/html; charset=utf-8", {
-          ...headers,
-          "content-security-policy": policyOf(new TextDecoder().decode(html))
-        })
-      }
-    ] as const
-    for (const { path, file } of files) {
-      yield* router.add("GET", path, (request) => Effect.succeed(StaticFile.respond(file, request)))
+    // Made when first asked for: most servers never are, and all of them start.
+    const [document, page] = yield* Effect.all([
+      Effect.cached(Effect.sync(makeDocument)),
+      Effect.cached(makePage)
+    ])
+    for (const [path, file] of [
+      ["/openapi.json", document],
+      ["/docs", page]
+    ] as const) {
+      yield* router.add("GET", path, (request) =>
+        Effect.map(file, (file) => StaticFile.respond(file, request))
+      )
     }
   })
+)
+
+const headers = { ...SecurityHeaders.ofPage, "cache-control": "no-cache" }
+
+const makeDocument = () =>
+  StaticFile.make(
+    new TextEncoder().encode(JSON.stringify(OpenApi.fromApi(PublicApi))),
+    "application/json",
+    headers
+  )
+
+const makePage = Effect.suspend(() => renderPage).pipe(
+  Effect.map((html) =>
+    StaticFile.make(html, "text/html; charset=utf-8", {
+      ...headers,
+      "content-security-policy": policyOf(new TextDecoder().decode(html))
+    })
+  )
 )
 
 /** Scalar's page of three megabytes, made once. */
@@ -35,7 +50,7 @@ const renderPage = Effect.gen(function* () {
     HttpApiScalar.layer(PublicApi, {
       path: "/docs",
       // Its fonts and its request proxy are its maker's servers: nothing of ours goes there.
-      scalar: { withDefaultFonts: false }
+      scalar: { withDefaultFonts: false, favicon: "/favicon.svg" }
     }).pipe(Layer.provide(Layer.succeed(HttpRouter.HttpRouter, router)))
   )
   const request = HttpServerRequest.fromWeb(new Request("http://localhost/docs"))

@@ -224,6 +224,7 @@ export interface Answer {
   readonly status: number
   readonly headers: IncomingHttpHeaders
   readonly body: string
+  readonly bytes: Buffer
   /** Of a JSON answer; undefined where it is none. */
   readonly json: unknown
 }
@@ -264,13 +265,15 @@ export const ask = (
         response.on("data", (part: Buffer) => parts.push(part))
         response.on("error", (error) => resume(Effect.die(error)))
         response.on("end", () => {
-          const text = Buffer.concat(parts).toString()
+          const bytes = Buffer.concat(parts)
+          const text = bytes.toString()
           const isJson = /json/.test(response.headers["content-type"] ?? "")
           resume(
             Effect.succeed({
               status: response.statusCode ?? 0,
               headers: response.headers,
               body: text,
+              bytes,
               json: isJson && text !== "" ? JSON.parse(text) : undefined
             })
           )

@@ -1,0 +1,144 @@
+import { randomBytes } from "node:crypto"
+import { mkdtemp, rm } from "node:fs/promises"
+import { createServer, request } from "node:http"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { ApiProcess, freePort, until } from "./support/ApiProcess.ts"
+
+describe("npm run api", () => {
+  let folder = ""
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "edge-relay-api-"))
+  })
+  afterAll(() => rm(folder, { recursive: true }))
+
+  const environment = async () => {
+    const [port, internalPort, nobody] = await Promise.all([freePort(), freePort(), freePort()])
+    return {
+      env: {
+        PUBLIC_URL: `http://localhost:${port}`,
+        API_PORT: String(port),
+        API_INTERNAL_PORT: String(internalPort),
+        INTERNAL_KEY: randomBytes(32).toString("base64"),
+        SESSION_KEYS: randomBytes(32).toString("base64"),
+        OIDC_ISSUER: `http://localhost:${nobody}`,
+        OIDC_CLIENT_ID: "edge-relay",
+        PROXY_INTERNAL_URL: `http://127.0.0.1:${nobody}`,
+        DATABASE_URL: `sqlite:${join(folder, `${port}.db`)}`,
+        DRAIN_SECONDS: "10"
+      },
+      url: `http://127.0.0.1:${port}`,
+      internalUrl: `http://127.0.0.1:${internalPort}`
+    }
+  }
+
+  const statusOf = (url: string) => fetch(url).then(({ status }) => status)
+
+  it.each([
+    ["API_PORT", "url"],
+    ["API_INTERNAL_PORT", "internalUrl"]
+  ] as const)("says which port is taken, and that %s changes it", async (variable, which) => {
+    const { env, ...urls } = await environment()
+    const other = createServer()
+    const port = Number(new URL(urls[which]).port)
+    await new Promise<void>((resolve) => other.listen(port, "127.0.0.1", resolve))
+    await using api = new ApiProcess({ ...env, LOG_LEVEL: "error" }, folder)
+    assert.strictEqual(await api.exited, 78, api.output)
+    assert.strictEqual(
+      api.output.trim(),
+      `port ${port} on 127.0.0.1 is taken: set ${variable} to another one`
+    )
+    other.close()
+  })
+
+  it("starts without its provider and its proxy, and says what is missing", async () => {
+    const { env, internalUrl, url } = await environment()
+    await using api = new ApiProcess(env, folder)
+    await until(
+      () => statusOf(`${url}/healthz`),
+      (status) => status === 200
+    )
+    for (const base of [url, internalUrl]) {
+      const answer = await fetch(`${base}/readyz`)
+      assert.strictEqual(answer.status, 503)
+      const { missing, status } = await answer.json()
+      assert.strictEqual(status, "not_ready")
+      assert.deepStrictEqual(
+        missing.map(({ name }: { readonly name: string }) => name),
+        ["identity provider", "proxy"]
+      )
+    }
+    const metrics = await (await fetch(`${internalUrl}/metrics`)).text()
+    assert.match(metrics, /^api_requests_total\{status="2xx"\} \d+$/m)
+    assert.match(metrics, /^api_proxies_missing 1$/m)
+    assert.strictEqual((await fetch(`${internalUrl}/nothing`)).status, 404)
+    assert.strictEqual(await api.stop("SIGTERM"), 0, api.output)
+  })
+
+  it("lets what runs finish when it is told to stop, takes nothing new, and says so meanwhile", async () => {
+    const { env, internalUrl, url } = await environment()
+    await using api = new ApiProcess(env, folder)
+    await until(
+      () => statusOf(`${url}/healthz`),
+      (status) => status === 200
+    )
+
+    // A request whose body is still on its way.
+    const body = JSON.stringify({ hostname: "box" })
+    const answered = Promise.withResolvers<number>()
+    const slow = request(`${url}/api/pairing/requests`, {
+      method: "POST",
+      headers: { "content-type": "application/json", "content-length": body.length }
+    })
+    slow.on("response", (response) => answered.resolve(response.statusCode ?? 0))
+    slow.on("error", answered.reject)
+    slow.write(body.slice(0, 5))
+    // It has arrived once the server counts a connection that it does not close: ask on another until then.
+    await until(
+      () => statusOf(`${url}/healthz`),
+      (status) => status === 200
+    )
+
+    const began = performance.now()
+    const exited = api.stop("SIGTERM")
+    await until(
+      () => statusOf(`${internalUrl}/readyz`),
+      (status) => status === 503
+    )
+    const readiness = await (await fetch(`${internalUrl}/readyz`)).text()
+    assert.include(readiness, "is shutting down")
+    await until(
+      () => statusOf(`${url}/healthz`).catch(() => 0),
+      (status) => status === 0
+    )
+    slow.end(body.slice(5))
+    assert.strictEqual(await answered.promise, 201)
+    assert.strictEqual(await exited, 0, api.output)
+    // Not when time was up, but when the last one had gone.
+    assert.isBelow(performance.now() - began, 8000)
+  })
+
+  it("writes a line for each request, with its id, and without what its query holds", async () => {
+    const { env, url } = await environment()
+    await using api = new ApiProcess(env, folder)
+    await until(
+      () => statusOf(`${url}/healthz`),
+      (status) => status === 200
+    )
+    await fetch(`${url}/api/edges?q=a-secret`, { headers: { "x-request-id": "my-request" } })
+    await api.stop("SIGTERM")
+    const line = api.output.split("\n").find((one) => one.includes("my-request")) ?? ""
+    const { annotations, level, message } = JSON.parse(line)
+    assert.deepStrictEqual([message, level], ["request", "INFO"])
+    assert.deepInclude(annotations, {
+      requestId: "my-request",
+      method: "GET",
+      path: "/api/edges",
+      status: 401,
+      address: "127.0.0.1"
+    })
+    assert.notInclude(api.output, "a-secret")
+    for (const secret of [env.INTERNAL_KEY, env.SESSION_KEYS]) assert.notInclude(api.output, secret)
+  })
+})
