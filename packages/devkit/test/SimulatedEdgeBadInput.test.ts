@@ -46,6 +46,8 @@ const breakages: Readonly<Record<string, (good: object, at: number) => string | 
   "an unknown field": (good) => JSON.stringify({ ...good, unknown: "field" }),
   __proto__: (good) => JSON.stringify(good).replace(/^\{/, `{"__proto__":{"admin":true},`).replace(",}", "}"),
   constructor: (good: object) => JSON.stringify({ ...good, constructor: { prototype: {} } }),
+  "the same key twice": (good) =>
+    JSON.stringify(good).replace(/^\{/, `{"name":"a","name":"b",`).replace(",}", "}"),
   "deep nesting": () => "[".repeat(50_000) + "]".repeat(50_000),
   "deep nesting in a field": (good, at) =>
     withField(good, at, "@").replace(`"@"`, `${`{"a":`.repeat(5_000)}1${"}".repeat(5_000)}`),

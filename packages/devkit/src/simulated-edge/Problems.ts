@@ -6,10 +6,12 @@
 import { EdgeApi, maxJsonBytes } from "@edge-relay/domain/edge-api/EdgeApi"
 import {
   type EdgeProblemCode,
+  type FieldProblem,
   InvalidRequest,
   problems,
   RequestValidation
 } from "@edge-relay/domain/edge-api/EdgeProblem"
+import * as JsonGuard from "@edge-relay/server-api/JsonGuard"
 import { Cause, Effect, SchemaIssue } from "effect"
 import { SecureRandom } from "effect/crypto"
 import {
@@ -82,7 +84,7 @@ const refusedBody = Effect.fnUntraced(function* (request: HttpServerRequest.Http
   if (Number(request.headers["content-length"] ?? 0) > maxJsonBytes) return tooLarge
   return yield* request.arrayBuffer.pipe(
     Effect.provideService(HttpIncomingMessage.MaxBodySize, BigInt(maxJsonBytes)),
-    Effect.map((bytes) => (isUtf8(bytes) ? undefined : problem("invalid_request", "the body is not UTF-8"))),
+    Effect.map(refusedJson),
     Effect.catchTag("HttpServerError", ({ reason }) =>
       Effect.succeed(
         reason._tag === "RequestParseError" && reason.reason === "BodyTooLarge"
@@ -93,17 +95,25 @@ const refusedBody = Effect.fnUntraced(function* (request: HttpServerRequest.Http
   )
 })
 
-const isUtf8 = (bytes: ArrayBuffer): boolean => {
+/** What every JSON body is refused for, before its schema is asked: RFC 8259 §8.1, and two keys of one name. */
+const refusedJson = (bytes: ArrayBuffer) => {
   try {
-    new TextDecoder("utf-8", { fatal: true }).decode(bytes)
-    return true
+    const fault = JsonGuard.check(new TextDecoder("utf-8", { fatal: true }).decode(bytes))
+    if (fault === undefined) return undefined
+    return problem("invalid_request", `${fault.path} ${fault.message}`.trim(), [fault])
   } catch {
-    return false
+    return problem("invalid_request", "the body is not UTF-8")
   }
 }
 
-const problem = (code: EdgeProblemCode, detail: string) =>
-  ProblemDetails.toResponse({ type: ProblemDetails.blankType, ...problems[code], code, detail })
+const problem = (code: EdgeProblemCode, detail: string, errors?: ReadonlyArray<FieldProblem>) =>
+  ProblemDetails.toResponse({
+    type: ProblemDetails.blankType,
+    ...problems[code],
+    code,
+    detail,
+    ...(errors === undefined ? {} : { errors })
+  })
 
 const tooLarge = problem("payload_too_large", `a JSON body of more than ${maxJsonBytes} bytes is not taken`)
 

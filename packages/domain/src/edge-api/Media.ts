@@ -10,6 +10,7 @@ import {
   UnsupportedMediaType
 } from "./EdgeProblem.ts"
 import { EdgeTime } from "./EdgeTime.ts"
+import { partialContent } from "./PartialContent.ts"
 
 /** Largest upload, in bytes: 2 GiB. */
 export const maxMediaBytes = 2 * 1024 * 1024 * 1024
@@ -85,6 +86,7 @@ export class MediaApi extends HttpApiGroup.make("media")
     }).annotateMerge(
       OpenApi.annotations({
         summary: "The file",
+        transform: partialContent,
         description:
           "Takes one `Range` of bytes and then answers 206 with `Content-Range` (RFC 9110 §14); has `ETag`, `Accept-Ranges` and `Content-Length`."
       })

@@ -11,6 +11,7 @@ import {
   UnsupportedMediaType
 } from "./EdgeProblem.ts"
 import { EdgeTime } from "./EdgeTime.ts"
+import { partialContent } from "./PartialContent.ts"
 import { FileName } from "./Media.ts"
 
 /** Largest upload, in bytes: 2 GiB. */
@@ -66,6 +67,7 @@ export class ModelsApi extends HttpApiGroup.make("models")
     }).annotateMerge(
       OpenApi.annotations({
         summary: "One model",
+        transform: partialContent,
         description:
           "JSON about it; with `Accept: application/octet-stream` the file itself, of which one `Range` of bytes can be asked for."
       })

@@ -76,6 +76,7 @@ describe("EdgeApi", () => {
     assert.deepStrictEqual(typesOf("/cameras/{cameraId}/stream"), ["multipart/x-mixed-replace"])
     assert.deepStrictEqual(typesOf("/cameras/{cameraId}/snapshot"), ["image/jpeg"])
     assert.deepStrictEqual(typesOf("/models/{modelId}"), ["application/json", "application/octet-stream"])
+    assert.includeMembers(Object.keys(paths["/media/{mediaId}"]?.get?.responses ?? {}), ["200", "206", "304"])
   })
 })
 
