@@ -1,0 +1,194 @@
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs"
+import { cpus, tmpdir } from "node:os"
+import { join } from "node:path"
+import type { Chain } from "./Chain.ts"
+import { startGoChain } from "./GoChain.ts"
+import * as Load from "./Load.ts"
+import { startOurChain } from "./OurChain.ts"
+import { freePort, isInstalled, Program, run } from "./Program.ts"
+
+/**
+ * The gateway against the Go reference: api, proxy and agent of each as three processes, the same origin, the same
+ * load, in turns. `npm run bench -- gateway [--rounds 5] [--quick] [--idle 10000]`.
+ */
+
+const argument = (name: string, otherwise: number): number => {
+  const index = process.argv.indexOf(name)
+  return index === -1 ? otherwise : Number(process.argv[index + 1])
+}
+const isQuick = process.argv.includes("--quick")
+const rounds = argument("--rounds", isQuick ? 1 : 5)
+const idleCount = argument("--idle", isQuick ? 0 : 10_000)
+const seconds = isQuick ? 3 : 8
+const bulkBytes = isQuick ? 250_000_000 : 1_000_000_000
+
+const missing = ["go", "wrk", "curl"].filter((command) => !isInstalled(command))
+if (missing.length > 0) {
+  process.stdout.write(`skipped: ${missing.join(", ")} not installed\n`)
+  process.exit(0)
+}
+
+interface Round {
+  readonly small: Load.SmallGets
+  readonly one: Load.SmallGets
+  readonly download: number
+  readonly upload: number
+  readonly messages: number
+}
+
+const say = (text: string) => process.stdout.write(`${text}\n`)
+
+const measure = async (chain: Chain, binary: string, file: string): Promise<Round> => {
+  await Load.smallGets(chain, 32, 2)
+  return {
+    small: await Load.smallGets(chain, 32, seconds),
+    one: await Load.smallGets(chain, 1, Math.ceil(seconds / 2)),
+    download: await Load.download(chain, bulkBytes),
+    upload: await Load.upload(chain, file, bulkBytes),
+    messages: await Load.sockets(chain, binary, 1000, seconds)
+  }
+}
+
+const median = (values: ReadonlyArray<number>): number => {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = Math.floor(sorted.length / 2)
+  return sorted.length % 2 === 1
+    ? (sorted[middle] ?? 0)
+    : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2
+}
+
+interface Row {
+  readonly what: string
+  readonly of: (round: Round) => number
+  readonly bar: number
+  readonly better: "more" | "less"
+  readonly digits: number
+}
+
+const rows: ReadonlyArray<Row> = [
+  {
+    what: "small GETs, 32 connections, requests/s",
+    of: ({ small }) => small.requestsPerSecond,
+    bar: 2,
+    better: "more",
+    digits: 0
+  },
+  {
+    what: "the same, 99th percentile, ms",
+    of: ({ small }) => small.p99,
+    bar: 0.7,
+    better: "less",
+    digits: 2
+  },
+  { what: "one connection, median, ms", of: ({ one }) => one.p50, bar: 0.8, better: "less", digits: 3 },
+  {
+    what: "CPU seconds for 100,000 small GETs",
+    of: ({ small }) => small.cpuSeconds,
+    bar: 0.6,
+    better: "less",
+    digits: 1
+  },
+  { what: "1 GB download, MB/s", of: ({ download }) => download, bar: 1.5, better: "more", digits: 0 },
+  { what: "1 GB upload, MB/s", of: ({ upload }) => upload, bar: 1.5, better: "more", digits: 0 },
+  {
+    what: "1,000 WebSockets, messages/s",
+    of: ({ messages }) => messages,
+    bar: 1.5,
+    better: "more",
+    digits: 0
+  }
+]
+
+const print = (
+  what: string,
+  ours: number,
+  theirs: number,
+  bar: number,
+  better: "more" | "less",
+  digits: number
+): void => {
+  const ratio = ours / theirs
+  const isMet = better === "more" ? ratio >= bar : ratio <= bar
+  say(
+    `| ${what} | ${theirs.toFixed(digits)} | ${ours.toFixed(digits)} | ${ratio.toFixed(2)} | at ${better === "more" ? "least" : "most"} ${bar} | ${isMet ? "yes" : "no"} |`
+  )
+}
+
+const folder = mkdtempSync(join(tmpdir(), "edge-relay-bench-"))
+const started: Array<{ readonly stop: () => Promise<void> }> = []
+try {
+  const binary = join(folder, "reference")
+  await run("go", ["build", "-o", binary, "."], join(import.meta.dirname, "go-reference"))
+  const file = join(folder, "upload.bin")
+  writeFileSync(file, "")
+  truncateSync(file, bulkBytes)
+
+  const originPort = await freePort()
+  started.push(
+    await Program.start(
+      "origin",
+      ["/bin/sh", "-c", `echo started; exec ${binary} origin -listen 127.0.0.1:${originPort}`],
+      { ready: "started" }
+    )
+  )
+  const go = await startGoChain(binary, originPort)
+  started.push(go)
+  const ours = await startOurChain(folder, originPort)
+  started.push(ours)
+
+  say(
+    `${cpus().length} cores (${cpus()[0]?.model}), Node ${process.version}, ${(await run("go", ["version"])).trim()}`
+  )
+  const results: { readonly ours: Array<Round>; readonly go: Array<Round> } = { ours: [], go: [] }
+  for (let round = 0; round < rounds; round++) {
+    // Each goes first every other time.
+    const order = round % 2 === 0 ? (["go", "ours"] as const) : (["ours", "go"] as const)
+    for (const which of order) {
+      const result = await measure(which === "go" ? go : ours, binary, file)
+      results[which].push(result)
+      say(
+        `round ${round + 1}, ${which.padEnd(4)} ${rows.map(({ of, digits }) => of(result).toFixed(digits)).join(" · ")}`
+      )
+    }
+  }
+
+  say("\n| what | Go | ours | ratio | bar | met |\n|---|---|---|---|---|---|")
+  for (const { what, of, bar, better, digits } of rows) {
+    print(what, median(results.ours.map(of)), median(results.go.map(of)), bar, better, digits)
+  }
+
+  const memory = (chain: Chain) =>
+    chain.programs.map((program) => `${program.name} ${program.memory().toFixed(0)} MB`).join(", ")
+  const cpu = (all: ReadonlyArray<Round>) =>
+    Object.keys(all[0]?.small.cpuOf ?? {})
+      .map((name) => `${name} ${median(all.map(({ small }) => small.cpuOf[name] ?? 0)).toFixed(1)} s`)
+      .join(", ")
+  const lines = [
+    `CPU for 100,000 small GETs, Go: ${cpu(results.go)}; ours: ${cpu(results.ours)}`,
+    `memory after the load, Go: ${memory(go)}; ours: ${memory(ours)}`
+  ]
+
+  if (idleCount > 0) {
+    const withoutIdle = median(results.ours.map(({ small }) => small.requestsPerSecond))
+    const before = ours.programs.map((program) => program.memory())
+    const close = await ours.openIdle(idleCount)
+    const withIdle: Array<number> = []
+    for (let round = 0; round < rounds; round++)
+      withIdle.push((await Load.smallGets(ours, 32, seconds)).requestsPerSecond)
+    print(
+      `small GETs beside ${idleCount} idle tunnels, requests/s (ours without them in place of Go)`,
+      median(withIdle),
+      withoutIdle,
+      0.9,
+      "more",
+      0
+    )
+    const proxy = ((ours.programs[1]?.memory() ?? 0) - (before[1] ?? 0)) / idleCount
+    lines.push(`the proxy's memory for each idle tunnel: ${(proxy * 1000).toFixed(1)} KB`)
+    await close()
+  }
+  say(`\n${lines.join("\n")}`)
+} finally {
+  for (const one of started.reverse()) await one.stop()
+  rmSync(folder, { recursive: true, force: true })
+}
