@@ -96,9 +96,8 @@ export const readLogoutToken = (
   header: { readonly typ?: string | undefined },
   now: number
 ): LogoutNotice | string => {
-  // Recommended and not required (§2.4); but a token of another type is never one (RFC 8725 §3.11).
-  const typ = header.typ?.toLowerCase().replace(/^application\//, "")
-  if (typ !== undefined && typ !== "logout+jwt") return "typ"
+  // Recommended by §2.4; required here, so that no other token passes for one (RFC 8725 §3.11, ASVS 5 10.5.5).
+  if (header.typ?.toLowerCase().replace(/^application\//, "") !== "logout+jwt") return "typ"
   const time = checkTime(claims, now)
   if (time !== undefined) return time
   const { iss, jti, exp, sub } = claims

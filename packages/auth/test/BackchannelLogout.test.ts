@@ -114,6 +114,7 @@ describe("back-channel logout", () => {
   refused("with neither sub nor sid", ({ sub: _sub, sid: _sid, ...claims }) => claims)
   refused("whose sub is no text", (claims) => ({ ...claims, sub: 7 as unknown as string }))
   refused("whose sid is no text", (claims) => ({ ...claims, sid: 7 }))
+  refused("without a type", (claims) => claims, { typ: undefined })
   refused("of another type", (claims) => claims, { typ: "JWT" })
   refused("of an access token's type", (claims) => claims, { typ: "at+jwt" })
   refused("with an unknown key id", (claims) => claims, { kid: "unknown" })
