@@ -128,8 +128,13 @@ const maxPathLength = 512
 
 const pathOf = (target: string): string => {
   const query = target.indexOf("?")
-  return target.slice(0, Math.min(query === -1 ? target.length : query, maxPathLength))
+  const path = target.slice(0, Math.min(query === -1 ? target.length : query, maxPathLength))
+  return path.startsWith(pairingRequests) ? path.replace(userCode, "$1-") : path
 }
+
+/** The one path that has a secret in it: who reads a user code in time could approve its edge as theirs. */
+const pairingRequests = "/api/pairing/requests/"
+const userCode = /^(\/api\/pairing\/requests\/)(?!poll$)[^/]+/
 
 /** The shape of Effect's own JSON lines, so that one reader takes both. */
 const toJson = ({ timestamp, ...annotations }: Entry): string =>

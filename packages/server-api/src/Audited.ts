@@ -13,33 +13,26 @@ export const origin = ({ headers, remoteAddress }: HttpServerRequest.HttpServerR
   address: Option.getOrUndefined(remoteAddress)
 })
 
-/**
- * Gives `run(action, effect)`: does what a signed-in person asked for and writes down that they did, both or
- * neither where the store can.
- */
+type Entry = Pick<NewAuditEntry, "action" | "edgeId" | "detail">
+
+/** Writes down what a signed-in person did. */
 export const make = Effect.gen(function* () {
   const audit = yield* AuditLog
   const transaction = yield* Transaction
 
-  return <A, E, R>(
-    entry: Pick<NewAuditEntry, "action" | "edgeId" | "detail">,
-    effect: Effect.Effect<A, E, R>
-  ) =>
-    Effect.gen(function* () {
-      const user = yield* CurrentUser
-      const request = yield* HttpServerRequest.HttpServerRequest
-      return yield* transaction.run(
-        Effect.tap(effect, () =>
-          audit.record({
-            ...entry,
-            ...origin(request),
-            outcome: "success",
-            tenantId: user.tenantId,
-            actor: user.userId
-          })
-        )
-      )
-    })
+  const record = Effect.fnUntraced(function* (entry: Entry) {
+    const user = yield* CurrentUser
+    const request = yield* HttpServerRequest.HttpServerRequest
+    const who = { tenantId: user.tenantId, actor: user.userId }
+    yield* audit.record({ ...entry, ...who, ...origin(request), outcome: "success" })
+  })
+
+  return {
+    record,
+    /** Does what was asked for, in the database, and writes it down: both or neither, where the store can. */
+    together: <A, E, R>(entry: Entry, effect: Effect.Effect<A, E, R>) =>
+      transaction.run(Effect.tap(effect, () => record(entry)))
+  }
 })
 
 /** How soon to come again when the database is away, in seconds. */

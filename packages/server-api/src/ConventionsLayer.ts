@@ -54,6 +54,9 @@ const hasBody = ({ headers }: HttpServerRequest.HttpServerRequest): boolean =>
 
 const tooLarge = new PayloadTooLarge({ detail: `A body has at most ${maxBodyBytes} bytes.` })
 
+/** For a mebibyte; uploads to an edge take their time elsewhere. */
+const patience = "30 seconds"
+
 /** Reads the body, which the request keeps for whoever reads it next. */
 const checkBody = Effect.fnUntraced(function* (
   request: HttpServerRequest.HttpServerRequest,
@@ -74,7 +77,11 @@ const checkBody = Effect.fnUntraced(function* (
       error.reason._tag === "RequestParseError" && error.reason.reason === "BodyTooLarge"
         ? tooLarge
         : invalid("", "could not be read")
-    )
+    ),
+    Effect.timeoutOrElse({
+      duration: patience,
+      orElse: () => Effect.fail(invalid("", "did not arrive in time"))
+    })
   )
   if (contentTypes.size === 0) return
   const text = yield* decode(bytes)

@@ -93,7 +93,7 @@ export const layer = HttpApiBuilder.group(
           const { tenantId } = yield* CurrentUser
           const detail = Object.keys(payload).join(", ")
           return view(
-            yield* audited(
+            yield* audited.together(
               { action: "edge.updated", edgeId, detail },
               edges.update(tenantId, edgeId, payload)
             )
@@ -103,7 +103,7 @@ export const layer = HttpApiBuilder.group(
       remove: ({ params: { edgeId } }) =>
         Effect.gen(function* () {
           const { tenantId } = yield* CurrentUser
-          yield* audited({ action: "edge.removed", edgeId }, edges.remove(tenantId, edgeId))
+          yield* audited.together({ action: "edge.removed", edgeId }, edges.remove(tenantId, edgeId))
           traffic.forget(edgeId)
           // Its proxy sees the removal in the database too, within a second; asked, it is at once.
           yield* Effect.ignore(presence.close(edgeId, "revoked"), { log: "Warn" })
@@ -128,7 +128,8 @@ export const layer = HttpApiBuilder.group(
               () => offline
             )
           )
-          yield* audited({ action: "edge.disconnected", edgeId }, close)
+          yield* close
+          yield* audited.record({ action: "edge.disconnected", edgeId })
         }).pipe(
           Effect.catchTag("ProxyUnavailable", (error) =>
             Effect.andThen(
@@ -142,7 +143,7 @@ export const layer = HttpApiBuilder.group(
       rotateToken: ({ params: { edgeId } }) =>
         Effect.gen(function* () {
           const { tenantId } = yield* CurrentUser
-          const { secret } = yield* audited(
+          const { secret } = yield* audited.together(
             { action: "edge.token_rotated", edgeId },
             tokens.rotate(tenantId, edgeId)
           )

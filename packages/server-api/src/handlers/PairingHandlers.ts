@@ -136,7 +136,7 @@ const layerPerson = HttpApiBuilder.group(
         const { tenantId, userId } = yield* CurrentUser
         yield* limits.check("userCodeTry", userId)
         const action = decision === "approve" ? "pairing.approved" : "pairing.denied"
-        yield* audited({ action }, pairing[decision](tenantId, userId, Redacted.make(userCode)))
+        yield* audited.together({ action }, pairing[decision](tenantId, userId, Redacted.make(userCode)))
       }).pipe(
         Effect.catchTag("CodeNotOpen", () => Effect.fail(noSuchRequest)),
         Audited.orUnavailable
@@ -147,7 +147,7 @@ const layerPerson = HttpApiBuilder.group(
         Effect.gen(function* () {
           const { tenantId, userId } = yield* CurrentUser
           yield* limits.check("codeCreate", tenantId)
-          const created = yield* audited(
+          const created = yield* audited.together(
             { action: "pairing.code_created", detail: payload.name },
             pairing.createCode(tenantId, userId, payload)
           )
@@ -165,7 +165,10 @@ const layerPerson = HttpApiBuilder.group(
       cancelCode: ({ params: { id } }) =>
         Effect.gen(function* () {
           const { tenantId } = yield* CurrentUser
-          yield* audited({ action: "pairing.code_cancelled", detail: id }, pairing.cancelCode(tenantId, id))
+          yield* audited.together(
+            { action: "pairing.code_cancelled", detail: id },
+            pairing.cancelCode(tenantId, id)
+          )
         }).pipe(
           Effect.catchTag("CodeNotOpen", () =>
             Effect.fail(new NotFound({ detail: "There is no such open code." }))

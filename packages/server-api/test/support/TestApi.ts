@@ -15,7 +15,7 @@ import * as TypeId from "@edge-relay/domain/TypeId"
 import { DialError, EdgeOffline } from "@edge-relay/tunnel/DialError"
 import { TunnelDialer } from "@edge-relay/tunnel/TunnelDialer"
 import { NodeCrypto } from "@effect/platform-node"
-import { Clock, ConfigProvider, Context, DateTime, Effect, Layer, Logger, Option } from "effect"
+import { Clock, ConfigProvider, Context, DateTime, Effect, Layer, Logger, Option, References } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { RateLimiter } from "effect/persistence"
 import { type IncomingHttpHeaders, request } from "node:http"
@@ -25,6 +25,7 @@ import { InternalServer } from "../../src/InternalServer.ts"
 import { Listener } from "../../src/Listener.ts"
 import { Presence } from "../../src/Presence.ts"
 import { PresenceTable } from "../../src/PresenceTable.ts"
+import * as RateLimitStore from "../../src/RateLimitStore.ts"
 import * as Server from "../../src/Server.ts"
 
 /**
@@ -45,21 +46,32 @@ export class TestApi extends Context.Service<
     readonly signIn: (name: string, options?: { readonly expiresInMillis?: number }) => Effect.Effect<Person>
     /** An edge of that tenant, online. */
     readonly connect: (tenantId: TenantId, edgeId: EdgeId) => Effect.Effect<SessionSummary>
+    /** Everything that was logged, line by line, down to the least important. */
+    readonly logs: Array<string>
     /** What was asked of proxies: edges whose tunnels were to be closed. */
     readonly closed: Array<{ readonly edgeId: EdgeId; readonly reason: string }>
   }
 >()("test/TestApi") {
   static readonly layer = (env: { readonly [name: string]: string } = {}) =>
+    TestApi.layerOn(MemoryStorage.layer, env)
+
+  static readonly layerOn = (
+    storage: typeof MemoryStorage.layer,
+    env: { readonly [name: string]: string } = {}
+  ) =>
     Layer.effect(TestApi, make).pipe(
       Layer.provide(Server.layer),
-      Layer.provideMerge(layerOpen(env)),
+      Layer.provideMerge(layerOpen(env, storage)),
       Layer.orDie
     )
 }
 
 /** What `Server.layer` leaves open. */
-export const layerOpen = (env: { readonly [name: string]: string } = {}) =>
-  Layer.suspend(() => layerBackends).pipe(
+export const layerOpen = (
+  env: { readonly [name: string]: string } = {},
+  storage: typeof MemoryStorage.layer = MemoryStorage.layer
+) =>
+  Layer.suspend(() => layerBackends(storage)).pipe(
     Layer.provideMerge(Config.layer),
     Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnv({ env: { ...defaults, ...env } })))
   )
@@ -115,6 +127,20 @@ export const layerPresence = Layer.effect(
   )
 )
 
+class TestLogs extends Context.Service<TestLogs, Array<string>>()("test/TestLogs") {
+  static readonly layer = Layer.sync(TestLogs, (): Array<string> => [])
+}
+
+const layerLogs = Layer.unwrap(
+  Effect.map(TestLogs, (logs) =>
+    Layer.mergeAll(
+      AccessLog.layer({ write: (text) => logs.push(text), format: "json" }),
+      Logger.layer([Logger.map(Logger.formatJson, (line) => void logs.push(line))]),
+      Layer.succeed(References.MinimumLogLevel, "All")
+    )
+  )
+)
+
 /** Nobody signs in through it: what needs it is tested where the provider is real, in auth and in e2e. */
 const down = Effect.fail(new ProviderUnavailable({ operation: "test", retryAfterSeconds: 7, cause: "down" }))
 const layerOidc = Layer.mock(Oidc)({
@@ -131,16 +157,18 @@ const layerDialer = Layer.succeed(TunnelDialer, {
   open: (edgeId) => Effect.fail(new DialError({ reason: new EdgeOffline({ edgeId }) }))
 })
 
-const layerBackends = Layer.mergeAll(
-  MemoryStorage.layer,
-  SignInSessions.layerMemory,
-  RateLimiter.layer.pipe(Layer.provide(RateLimiter.layerStoreMemory)),
-  AccessLog.layer({ write: () => {}, format: "json" }),
-  layerPresence,
-  layerOidc,
-  layerDialer,
-  Logger.layer([])
-).pipe(Layer.provideMerge(Layer.mergeAll(NodeCrypto.layer, TestPresence.layer)))
+const layerBackends = (storage: typeof MemoryStorage.layer) =>
+  Layer.mergeAll(
+    storage,
+    SignInSessions.layerMemory,
+    RateLimiter.layer.pipe(Layer.provide(RateLimitStore.layerMemory)),
+    layerPresence,
+    layerOidc,
+    layerDialer
+  ).pipe(
+    Layer.provideMerge(layerLogs),
+    Layer.provideMerge(Layer.mergeAll(NodeCrypto.layer, TestLogs.layer, TestPresence.layer))
+  )
 
 const make = Effect.gen(function* () {
   const { port } = yield* Listener
@@ -188,6 +216,7 @@ const make = Effect.gen(function* () {
     internalUrl: `http://127.0.0.1:${internalPort}`,
     presence: table,
     closed,
+    logs: yield* TestLogs,
     edges: yield* Edges,
     events: yield* EdgeEvents,
     audit: yield* AuditLog,
