@@ -163,17 +163,14 @@ const common = (request: HttpServerRequest.HttpServerRequest) => ({
       new Problem.TooManyRequests({ detail: `Try again in ${error.retryAfterSeconds} s.` }),
       request
     ),
-  StorageUnavailable: (error: StorageUnavailable) =>
-    Effect.andThen(Effect.logError(error.message, error.cause), tell(error, storageUnavailable(), request))
+  StorageUnavailable: (error: StorageUnavailable) => tell(error, storageUnavailable(), request)
 })
 
 const storageUnavailable = () =>
   new Problem.StorageUnavailable({ detail: "The database does not answer. Nothing was changed." })
 
+/** The store has said in the log that it is away, and does so not for each request. */
 const orUnavailable = <A>(effect: Effect.Effect<A, StorageUnavailable>) =>
-  Effect.catch(effect, (error) =>
-    Effect.logError(error.message, error.cause).pipe(
-      Effect.andThen(withHeader("retry-after", String(storageRetrySeconds))),
-      Effect.andThen(Effect.fail(storageUnavailable()))
-    )
+  Effect.catch(effect, () =>
+    Effect.andThen(withHeader("retry-after", String(storageRetrySeconds)), Effect.fail(storageUnavailable()))
   )

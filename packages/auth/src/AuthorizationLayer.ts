@@ -28,10 +28,13 @@ export const layer = (options: { readonly publicUrl: URL }) =>
           if (isCrossSite(request.method, request.headers, options.publicUrl)) {
             return yield* new CrossSite({ detail: "This was sent by a page of another site." })
           }
-          const checked = yield* check.find(request.headers["cookie"]).pipe(
-            Effect.tapError((error) => Effect.logError(error.message, error.cause)),
-            Effect.mapError(() => new StorageUnavailable({ detail: "Sign-ins cannot be checked right now." }))
-          )
+          const checked = yield* check
+            .find(request.headers["cookie"])
+            .pipe(
+              Effect.mapError(
+                () => new StorageUnavailable({ detail: "Sign-ins cannot be checked right now." })
+              )
+            )
           if (Option.isNone(checked)) return yield* new Unauthorized({ detail: "Sign in first." })
           const { cookie, session } = checked.value
           const now = yield* Clock.currentTimeMillis

@@ -107,7 +107,10 @@ const make = Effect.fnUntraced(function* (options: SignInOptions) {
     Effect.forkScoped
   )
 
-  const limit = (what: keyof typeof defaultPerMinute, { address }: Origin) =>
+  const limit = (
+    what: keyof typeof defaultPerMinute,
+    { address }: Origin
+  ): Effect.Effect<unknown, TooManySignIns | StorageUnavailable> =>
     limiter
       .consume({
         key: `sign-in:${what}:${sharedAddress(address)}`,
@@ -115,11 +118,16 @@ const make = Effect.fnUntraced(function* (options: SignInOptions) {
         window: Duration.minutes(1)
       })
       .pipe(
-        Effect.mapError(({ reason }) =>
+        Effect.catch(({ reason }): Effect.Effect<never, TooManySignIns | StorageUnavailable> =>
           reason._tag === "RateLimitExceeded"
-            ? new TooManySignIns({ retryAfterSeconds: Math.ceil(Duration.toSeconds(reason.retryAfter)) })
+            ? Effect.fail(
+                new TooManySignIns({ retryAfterSeconds: Math.ceil(Duration.toSeconds(reason.retryAfter)) })
+              )
             : // Tries that are not counted would be unlimited ones.
-              new StorageUnavailable({ operation: "RateLimiter.consume", cause: reason })
+              Effect.andThen(
+                Effect.logError("sign-ins cannot be counted", reason),
+                Effect.fail(new StorageUnavailable({ operation: "RateLimiter.consume", cause: reason }))
+              )
         )
       )
 
@@ -227,6 +235,7 @@ const make = Effect.fnUntraced(function* (options: SignInOptions) {
       const startedAt = yield* Clock.currentTimeMillis
       const pending = { ...attempt, returnTo: safeReturnTo(returnTo, options.publicUrl), startedAt }
       yield* Metrics.signInBegun
+      yield* record({ action: "sign_in.begun", outcome: "success" }, origin)
       if (cookie !== undefined && (yield* sessions.addPending(cookie.idHash, pending, { fresh: false }))) {
         return { location: url.href, cookie: cookie.outdated ? cookie : undefined }
       }

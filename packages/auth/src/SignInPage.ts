@@ -1,10 +1,11 @@
 import type { StorageUnavailable } from "@edge-relay/domain/StorageUnavailable"
 import { HttpServerResponse } from "effect/http"
-import { createHash } from "node:crypto"
 import type { ProviderUnavailable } from "./OidcError.ts"
+import * as PlainPage from "./PlainPage.ts"
+import { escapeHtml } from "./PlainPage.ts"
 import type { SignInFailed, TooManySignIns } from "./SignInError.ts"
 
-/** Pages for people, where something went wrong: what happened, and one thing to do. No script, nothing fetched. */
+/** Pages for people, where something went wrong: what happened, and one thing to do. */
 export interface SignInPage {
   readonly status: number
   readonly title: string
@@ -12,65 +13,21 @@ export interface SignInPage {
   readonly action: { readonly label: string; readonly href: string }
 }
 
-const style = `
-:root { color-scheme: light dark; --ink: #16202b; --soft: #5b6875; --line: #d5dce3; --page: #eef2f5; --card: #fff; --main: #0b5cad }
-@media (prefers-color-scheme: dark) { :root { --ink: #e8edf2; --soft: #9aa8b5; --line: #33404c; --page: #12181f; --card: #1b242d; --main: #6db3f2 } }
-* { box-sizing: border-box }
-body { margin: 0; min-height: 100vh; display: grid; place-items: center; background: var(--page); color: var(--ink); font: 16px/1.5 system-ui, sans-serif }
-main { width: min(26rem, calc(100vw - 2rem)); padding: 2rem; background: var(--card); border: 1px solid var(--line); border-radius: 12px }
-h1 { margin: 0 0 .5rem; font-size: 1.35rem }
-p { margin: 0 0 1.5rem; color: var(--soft) }
-a { display: inline-block; padding: .6rem 1.1rem; font-weight: 600; color: var(--card); background: var(--main); border-radius: 8px; text-decoration: none }
-a:focus-visible { outline: 3px solid var(--main); outline-offset: 2px }
-`
-
-const policy = [
-  "default-src 'none'",
-  `style-src 'sha256-${createHash("sha256").update(style).digest("base64")}'`,
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-  "base-uri 'none'"
-].join("; ")
-
-const entities: { readonly [character: string]: string } = {
-  "&": "&amp;",
-  "<": "&lt;",
-  ">": "&gt;",
-  '"': "&quot;",
-  "'": "&#39;"
+export const respond = ({
+  action,
+  status,
+  text,
+  title
+}: SignInPage): HttpServerResponse.HttpServerResponse => {
+  const { "content-type": contentType, ...headers } = PlainPage.headers()
+  const body = `<p>${escapeHtml(text)}</p>
+<a class="action" href="${escapeHtml(action.href)}">${escapeHtml(action.label)}</a>`
+  return HttpServerResponse.text(PlainPage.render({ title, owner: "Edge Relay", body }), {
+    status,
+    contentType,
+    headers
+  })
 }
-const escape = (text: string) => text.replace(/[&<>"']/g, (character) => entities[character] ?? "")
-
-export const respond = (page: SignInPage): HttpServerResponse.HttpServerResponse =>
-  HttpServerResponse.text(
-    `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escape(page.title)} · Edge Relay</title>
-<style>${style}</style>
-</head>
-<body>
-<main>
-<h1>${escape(page.title)}</h1>
-<p>${escape(page.text)}</p>
-<a href="${escape(page.action.href)}">${escape(page.action.label)}</a>
-</main>
-</body>
-</html>
-`,
-    {
-      status: page.status,
-      contentType: "text/html; charset=utf-8",
-      headers: {
-        "content-security-policy": policy,
-        "cache-control": "no-store",
-        "referrer-policy": "no-referrer",
-        "x-content-type-options": "nosniff"
-      }
-    }
-  )
 
 /** Whether a person reads the answer, rather than a program. */
 export const wantsPage = (accept: string | undefined): boolean => accept?.includes("text/html") ?? false

@@ -1,3 +1,4 @@
+import { AuditLog } from "@edge-relay/domain/AuditLog"
 import type { SessionIdHash, SignInSession } from "@edge-relay/domain/SignInSession"
 import { SignInSessions } from "@edge-relay/domain/SignInSessions"
 import { Clock, Duration, Effect, Option, Schedule } from "effect"
@@ -30,6 +31,7 @@ const endingCodes: ReadonlySet<string> = new Set(["invalid_grant", "access_denie
 export const makeTokenRefresh = Effect.gen(function* () {
   const oidc = yield* Oidc
   const sessions = yield* SignInSessions
+  const audit = yield* AuditLog
   const scope = yield* Effect.scope
   const running = new Map<SessionIdHash, Effect.Effect<Option.Option<SignInSession>>>()
 
@@ -38,6 +40,12 @@ export const makeTokenRefresh = Effect.gen(function* () {
     refreshToken === null
       ? Effect.void
       : oidc.revoke(refreshToken).pipe(Effect.ignore({ log: "Debug" }), Effect.forkIn(scope), Effect.asVoid)
+
+  /** Nobody asked for it, so there is no address. What has happened stands, written down or not. */
+  const record = (action: string, outcome: "success" | "failure", session: SignInSession, detail: string) =>
+    audit
+      .record({ action, outcome, tenantId: session.tenantId, actor: session.userId, detail })
+      .pipe(Effect.ignore({ log: "Error" }))
 
   const ask = Effect.fnUntraced(function* (cookie: VerifiedCookie, session: SignInSession, owner: string) {
     const { idHash } = cookie
@@ -53,6 +61,7 @@ export const makeTokenRefresh = Effect.gen(function* () {
         onSuccess: ({ refreshAt, tokens }) =>
           Effect.gen(function* () {
             yield* Metrics.refreshed("done")
+            yield* record("sign_in.refreshed", "success", session, session.id)
             const stored = yield* unlock({ sealed: seal(cookie.id, tokens), refreshAt })
             // Signed out meanwhile.
             if (!stored) yield* revokeQuietly(tokens.refreshToken)
@@ -64,9 +73,12 @@ export const makeTokenRefresh = Effect.gen(function* () {
               (error.reason === "untrusted" || endingCodes.has(error.code))
             yield* Metrics.refreshed(over ? "refused" : "unavailable")
             yield* Effect.logWarning(error.message).pipe(Effect.annotateLogs({ session: session.id }))
+            const detail = `${session.id} ${over && error._tag === "ProviderRefused" ? error.code : "unavailable"}`
+            yield* record("sign_in.refreshed", "failure", session, detail)
             if (over) {
               yield* sessions.end(idHash, "refused")
               yield* Metrics.sessionsEnded("refused", 1)
+              yield* record("sign_in.ended", "success", session, `${session.id} refused`)
             } else {
               const now = yield* Clock.currentTimeMillis
               yield* unlock({ sealed: session.sealed, refreshAt: now + retryMillis })

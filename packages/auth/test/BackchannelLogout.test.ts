@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Metric } from "effect"
 import { UnsecuredJWT, type JWTPayload } from "jose"
 import { request } from "./harness/Browser.ts"
 import { signedInBrowser, start } from "./harness/Hostile.ts"
@@ -19,7 +19,13 @@ describe("back-channel logout", () => {
       assert.strictEqual(answer.status, 200)
       assert.strictEqual(answer.headers["cache-control"], "no-store")
       assert.strictEqual((yield* app.me(one)).status, 401)
-      assert.strictEqual((yield* app.me(two)).status, 200)
+      const me = yield* app.me(two)
+      assert.strictEqual(me.status, 200)
+      const { items } = yield* app.audit.list(JSON.parse(me.body).tenant.id, { limit: 1 })
+      assert.strictEqual(items[0]?.action, "sign_in.ended")
+      assert.match(items[0]?.detail ?? "", /^sess_\w+ provider$/)
+      const metrics = yield* Metric.snapshot
+      assert.isTrue(metrics.some(({ id }) => id === "backchannel_logouts_total"))
     })
   )
 

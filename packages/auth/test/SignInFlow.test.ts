@@ -1,9 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Metric, Option } from "effect"
+import { SignInSessions } from "@edge-relay/domain/SignInSessions"
+import { StorageUnavailable } from "@edge-relay/domain/StorageUnavailable"
+import { Effect, Layer, Metric, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { type Answer, Browser } from "./harness/Browser.ts"
 import { assertLanded, assertPage, signedInBrowser, start } from "./harness/Hostile.ts"
 import { json } from "./harness/HostileProvider.ts"
+import { newKey } from "./harness/TestServer.ts"
 
 const authorization = (answer: Answer) => answer.location ?? new URL("about:blank")
 
@@ -392,6 +395,31 @@ describe("limits and records", () => {
       assert.isTrue(has("sign_ins_done_total"))
       assert.isTrue(has("sign_ins_failed_total", "unknown"))
       assert.isTrue(has("sign_in_sessions"))
+    })
+  )
+
+  it.live("a database that is away is 503 with Retry-After, for people and programs, and never 401", () =>
+    Effect.gen(function* () {
+      const away = new StorageUnavailable({ operation: "test", cause: "away" })
+      const broken = new Proxy({} as SignInSessions["Service"], {
+        get: (_target, name) =>
+          name === "count" ? Effect.fail(away) : name === "peek" ? () => undefined : () => Effect.fail(away)
+      })
+      const sessionKeys = [newKey()]
+      const healthy = yield* start({ sessionKeys })
+      const browser = yield* signedInBrowser(healthy)
+      const app = yield* start({ sessions: Layer.succeed(SignInSessions, broken), sessionKeys })
+      const person = yield* browser.fetch(app.at("/api/auth/login"))
+      assertPage(person, 503, "Signing in is not possible right now")
+      const me = yield* app.me(browser)
+      const program = yield* browser.fetch(app.at("/api/auth/callback?state=x"), {
+        headers: { accept: "*/*" }
+      })
+      for (const { body, status } of [me, program]) {
+        assert.strictEqual(status, 503)
+        assert.strictEqual(JSON.parse(body).code, "storage_unavailable")
+      }
+      assert.match(String(program.headers["retry-after"]), /^\d+$/)
     })
   )
 

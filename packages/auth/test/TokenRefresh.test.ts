@@ -1,6 +1,6 @@
 import { SignInSessions } from "@edge-relay/domain/SignInSessions"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer, Option } from "effect"
+import { Context, Effect, Layer, Metric, Option } from "effect"
 import { unseal } from "../src/ProviderTokens.ts"
 import { Browser } from "./harness/Browser.ts"
 import { eventually } from "./harness/eventually.ts"
@@ -48,8 +48,12 @@ describe("refreshing the provider's tokens", () => {
       assert.strictEqual(request?.form.get("refresh_token"), before?.refreshToken)
       assert.strictEqual(request?.form.get("client_id"), "edge-relay")
       assert.isFalse(request?.form.has("client_secret"))
-      yield* app.me(browser)
+      const me = yield* app.me(browser)
       assert.strictEqual(refreshes(app), 1)
+      const { items } = yield* app.audit.list(JSON.parse(me.body).tenant.id, { limit: 1 })
+      assert.deepStrictEqual([items[0]?.action, items[0]?.outcome], ["sign_in.refreshed", "success"])
+      const metrics = yield* Metric.snapshot
+      assert.isTrue(metrics.some(({ id }) => id === "sign_in_refreshes_total"))
     })
   )
 

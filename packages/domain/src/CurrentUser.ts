@@ -13,21 +13,25 @@ export type TenantId = typeof TenantId.Type
 export const SignInSessionId = TypeId.schema("sess").pipe(Schema.brand("SignInSessionId"))
 export type SignInSessionId = typeof SignInSessionId.Type
 
+/** What the provider says of somebody, and who that is here. */
+export interface SignedInUser {
+  readonly userId: UserId
+  readonly tenantId: TenantId
+  /** The identity provider, and the user's id there: only both together name somebody. */
+  readonly issuer: string
+  readonly subject: string
+  readonly name: string | null
+  readonly email: string | null
+  readonly picture: string | null
+}
+
 /**
  * Who a request is from. Provided by the `Authorization` middleware alone: a handler that needs it does not
  * compile without the middleware, and there is no fallback.
  */
 export class CurrentUser extends Context.Service<
   CurrentUser,
-  {
-    readonly userId: UserId
-    readonly tenantId: TenantId
-    /** The identity provider, and the user's id there: only both together name somebody. */
-    readonly issuer: string
-    readonly subject: string
-    readonly name: string | null
-    readonly email: string | null
-    readonly picture: string | null
+  SignedInUser & {
     readonly session: {
       readonly id: SignInSessionId
       readonly createdAt: DateTime.Utc

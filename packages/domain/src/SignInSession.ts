@@ -1,5 +1,5 @@
 import { Schema } from "effect"
-import type { SignInSessionId, TenantId, UserId } from "./CurrentUser.ts"
+import type { SignedInUser, SignInSessionId } from "./CurrentUser.ts"
 
 /**
  * What a session cookie stands for, on the server: a browser that is signing in, or one that is signed in. The
@@ -32,17 +32,6 @@ export interface TakenSignIn extends PendingSignIn {
   readonly browser: SessionIdHash
   /** Whether its browser was signed in when it was taken: then a sign-out in the meantime wins. */
   readonly signedIn: boolean
-}
-
-/** What the provider says of somebody. */
-export interface SignedInUser {
-  readonly userId: UserId
-  readonly tenantId: TenantId
-  readonly issuer: string
-  readonly subject: string
-  readonly name: string | null
-  readonly email: string | null
-  readonly picture: string | null
 }
 
 /** The provider's tokens, sealed by a key that only the cookie's secret gives, hence opaque to a store. */

@@ -1,7 +1,7 @@
 import { generateKeyPair, randomBytes } from "node:crypto"
 import type { AdapterFactory, ClientMetadata, Configuration, JWK } from "oidc-provider"
 import { promisify } from "node:util"
-import { errorPage, securityHeaders, signedOutPage, signOutPage } from "./Pages.ts"
+import { errorPage, headers, signedOutPage, signOutPage } from "./Pages.ts"
 import { userOf } from "./Users.ts"
 
 /** For the confidential client; a secret only by its place in the protocol. */
@@ -38,7 +38,7 @@ export const makeConfiguration = async (options: {
   readonly adapter: AdapterFactory
   readonly accessTokenSeconds: number
 }): Promise<Configuration> => {
-  const headers = securityHeaders([options.publicUrl.origin])
+  const pageHeaders = headers(options.publicUrl)
   return {
     adapter: options.adapter,
     clients: [
@@ -94,7 +94,7 @@ export const makeConfiguration = async (options: {
       Grant: 14 * 86_400
     },
     renderError: (ctx, out) => {
-      ctx.set(headers)
+      ctx.set(pageHeaders)
       ctx.body = errorPage(out.error, out.error_description)
     },
     features: {
@@ -107,11 +107,11 @@ export const makeConfiguration = async (options: {
       rpInitiatedLogout: {
         enabled: true,
         logoutSource: (ctx, form) => {
-          ctx.set(headers)
+          ctx.set(pageHeaders)
           ctx.body = signOutPage(form)
         },
         postLogoutSuccessSource: (ctx) => {
-          ctx.set(headers)
+          ctx.set(pageHeaders)
           ctx.body = signedOutPage()
         }
       }

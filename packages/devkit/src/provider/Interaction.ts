@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http"
 import { text } from "node:stream/consumers"
 import type { Provider } from "oidc-provider"
 import { SessionNotFound } from "oidc-provider/lib/helpers/errors.js"
-import { errorPage, loginPage, securityHeaders } from "./Pages.ts"
+import { errorPage, loginPage, headers } from "./Pages.ts"
 import { userOf } from "./Users.ts"
 
 /** A name and a password fit many times over. */
@@ -12,10 +12,10 @@ const route = /^\/interaction\/([\w-]+)(?:\/(login|cancel))?$/
 
 /** The sign-in page: answers whether the request was for it. */
 export const makeInteraction = (provider: Provider, publicUrl: URL, onError: (error: unknown) => void) => {
-  const headers = securityHeaders([publicUrl.origin])
+  const pageHeaders = headers(publicUrl)
 
   const show = (response: ServerResponse, status: number, html: string) => {
-    response.writeHead(status, headers).end(html)
+    response.writeHead(status, pageHeaders).end(html)
   }
 
   const act = async (request: IncomingMessage, response: ServerResponse, action: string | undefined) => {
