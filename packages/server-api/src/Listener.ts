@@ -1,5 +1,5 @@
 import { maxBodyBytes } from "@edge-relay/domain/api/Conventions"
-import { NodeHttpServer } from "@effect/platform-node"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Context, Effect, Layer, Option, Scope } from "effect"
 import { HttpRouter, HttpServerRequest } from "effect/http"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
