@@ -59,7 +59,7 @@ describe("the agent, as a person uses it", () => {
     assert.strictEqual((await alice.json("DELETE", `${at.api}/api/edges/${edge.id}`)).status, 204)
     assert.strictEqual(await running.exited, 3, running.output)
     assert.include(running.output, "revoked")
-  }, 90_000)
+  }, 180_000)
 
   it("denied in the console: one sentence, exit status 1, nothing written", async () => {
     await using home = await folder()
@@ -74,7 +74,7 @@ describe("the agent, as a person uses it", () => {
     assert.strictEqual(await pair.exited, 1)
     assert.include(pair.output, "denied")
     assert.deepEqual(await readdir(state.path), [])
-  }, 60_000)
+  }, 180_000)
 
   it("takes its configuration from a copy of .env.example, in a shell", async () => {
     await using home = await folder()

@@ -101,5 +101,5 @@ describe.skipIf(chromiumPath === undefined)("the console in Chromium", () => {
       local.closeAllConnections()
       local.close()
     }
-  }, 90_000)
+  }, 180_000)
 })

@@ -104,7 +104,7 @@ describe("npm start", () => {
 
     assert.isTrue((await stat(`${home.path}/.edge-relay`)).isDirectory())
     assert.strictEqual(await system.stop("SIGINT"), 0, system.output)
-  }, 120_000)
+  }, 240_000)
 
   it("keeps its edge and its sign-ins over a restart", async () => {
     await using home = await folder()
@@ -121,7 +121,7 @@ describe("npm start", () => {
     assert.isDefined(before)
     assert.strictEqual(after?.id, before.id)
     assert.strictEqual(await second.stop("SIGTERM"), 0, second.output)
-  }, 60_000)
+  }, 180_000)
 
   it.each(["API_PORT", "TUNNEL_PORT", "INTERNAL_PORT", "PROVIDER_PORT", "API_INTERNAL_PORT"])(
     "says in one line that the port of %s is taken, and exits 78",
@@ -138,6 +138,6 @@ describe("npm start", () => {
       assert.include(system.output, variable)
       squatter.close()
     },
-    30_000
+    120_000
   )
 })

@@ -78,7 +78,7 @@ describe("the two servers as processes of their own", () => {
     await servers.api.stop("SIGKILL")
     servers.api = new Program(api, [], env, home.path)
     assert.strictEqual(await until(get, (status) => status === 200), 200)
-  }, 120_000)
+  }, 240_000)
 
   it.each([
     ["api", api, ["SESSION_KEYS", "OIDC_ISSUER", "OIDC_CLIENT_ID", "INTERNAL_KEY", "API_PORT"]],
@@ -120,5 +120,5 @@ describe("the two servers as processes of their own", () => {
     await using _provider = new Program(provider, [], env, home.path)
     await Promise.all([ready(at.api), ready(at.internal)])
     await signIn(at.api, "alice")
-  }, 90_000)
+  }, 180_000)
 })

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { createServer } from "node:net"
+import { resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 
 /** Where the checkout is. */
@@ -15,8 +16,9 @@ export class Program {
   readonly exited: Promise<number>
   #watchers = new Set<() => void>()
 
+  /** `script` is a path in the checkout, or an absolute one. */
   constructor(script: string, args: ReadonlyArray<string>, env: Record<string, string>, cwd: string = root) {
-    this.child = spawn(process.execPath, [`${root}${script}`, ...args], {
+    this.child = spawn(process.execPath, [resolve(root, script), ...args], {
       cwd,
       env: { PATH: process.env.PATH ?? "", HOME: cwd, NO_COLOR: "1", ...env },
       stdio: ["ignore", "pipe", "pipe"]
@@ -27,9 +29,9 @@ export class Program {
         for (const watcher of this.#watchers) watcher()
       })
     }
-    this.exited = new Promise((resolve) => {
+    this.exited = new Promise((done) => {
       // 128 + the signal's number, as a shell says it.
-      this.child.once("exit", (code, signal) => resolve(code ?? (signal === "SIGKILL" ? 137 : 143)))
+      this.child.once("exit", (code, signal) => done(code ?? (signal === "SIGKILL" ? 137 : 143)))
     })
     this.exited.then(() => {
       for (const watcher of this.#watchers) watcher()
@@ -37,7 +39,7 @@ export class Program {
   }
 
   /** Waits for a line that matches; fails with all that was printed when the process ends or time is up. */
-  async printed(pattern: RegExp, seconds = 30): Promise<RegExpMatchArray> {
+  async printed(pattern: RegExp, seconds = 60): Promise<RegExpMatchArray> {
     const deadline = AbortSignal.timeout(seconds * 1_000)
     while (true) {
       const match = this.output.match(pattern)
@@ -88,7 +90,7 @@ export const freePorts = async (count: number): Promise<ReadonlyArray<number>> =
 export const until = async <A>(
   ask: () => Promise<A>,
   good: (answer: A) => boolean,
-  seconds = 30
+  seconds = 60
 ): Promise<A> => {
   const deadline = performance.now() + seconds * 1_000
   let last: unknown
