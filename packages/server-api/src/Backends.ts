@@ -9,7 +9,7 @@ import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { Effect, Layer } from "effect"
 import { RateLimiter } from "effect/persistence"
 import { AccessLog } from "./AccessLog.ts"
-import { Config } from "./Config.ts"
+import { Config, type Settings } from "./Config.ts"
 import { Presence } from "./Presence.ts"
 import * as PresenceRemote from "./PresenceRemote.ts"
 import * as RateLimitStore from "./RateLimitStore.ts"
@@ -32,7 +32,7 @@ export const layer = Layer.unwrap(
     const provider = Oidc.layer({ ...config.oidc, publicUrl: config.publicUrl })
 
     return Layer.mergeAll(
-      AccessLog.layer({ write: (text) => process.stdout.write(text), format: config.logFormat }),
+      AccessLog.layer({ write: accessLines(config), format: config.logFormat }),
       database,
       proxies,
       provider,
@@ -40,6 +40,10 @@ export const layer = Layer.unwrap(
     ).pipe(Layer.provideMerge(NodeCrypto.layer))
   })
 )
+
+/** Lines of requests are of level info. */
+const accessLines = ({ logLevel }: Settings) =>
+  logLevel === "Debug" || logLevel === "Info" ? (text: string) => void process.stdout.write(text) : () => {}
 
 /** What `/readyz` asks of them. */
 export const layerReadiness = Layer.effectDiscard(
