@@ -62,6 +62,13 @@ export interface Settings {
   readonly logFormat: "json" | "pretty"
   readonly drainSeconds: number
   readonly auditDays: number
+  readonly tracing: {
+    /** A collector's base URL; undefined: nothing is traced. */
+    readonly endpoint: URL | undefined
+    readonly serviceName: string
+    /** Of the requests that come without a trace of their own, 0 to 1. */
+    readonly share: number
+  }
 }
 
 /** A variable's value, or its fault. */
@@ -144,7 +151,18 @@ const variables = {
   ),
   logFormat: variable("LOG_FORMAT", "json", Values.optional(Values.oneOf("json", "pretty"))),
   drainSeconds: variable("DRAIN_SECONDS", "30", Values.withDefault("30", Values.wholeNumber(0, 3600))),
-  auditDays: variable("AUDIT_DAYS", "90", Values.withDefault("90", Values.wholeNumber(1, 3650)))
+  auditDays: variable("AUDIT_DAYS", "90", Values.withDefault("90", Values.wholeNumber(1, 3650))),
+  tracesEndpoint: variable(
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "http://127.0.0.1:4318",
+    Values.optional(Values.url(["http:", "https:"]))
+  ),
+  serviceName: variable(
+    "OTEL_SERVICE_NAME",
+    "edge-relay-api",
+    Values.withDefault("edge-relay-api", Values.text)
+  ),
+  tracesShare: variable("OTEL_TRACES_SAMPLER_ARG", "0.1", Values.withDefault("1", Values.share))
 }
 
 const read = Effect.gen(function* () {
@@ -185,7 +203,12 @@ const read = Effect.gen(function* () {
     logLevel: get(found.logLevel),
     logFormat: get(found.logFormat) ?? (process.stdout.isTTY ? "pretty" : "json"),
     drainSeconds: get(found.drainSeconds),
-    auditDays: get(found.auditDays)
+    auditDays: get(found.auditDays),
+    tracing: {
+      endpoint: get(found.tracesEndpoint),
+      serviceName: get(found.serviceName),
+      share: get(found.tracesShare)
+    }
   }
   return settings
 })

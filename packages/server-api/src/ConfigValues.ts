@@ -33,6 +33,11 @@ export const wholeNumber =
       ? Result.succeed(Number(value))
       : Result.fail(`must be a whole number from ${minimum} to ${maximum}`)
 
+export const share = (value: string): Result.Result<number, string> =>
+  /^\d(\.\d{1,9})?$/.test(value) && Number(value) <= 1
+    ? Result.succeed(Number(value))
+    : Result.fail("must be a number from 0 to 1")
+
 /** 0 is any free port, for tests. */
 export const port = wholeNumber(0, 65_535)
 

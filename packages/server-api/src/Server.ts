@@ -28,6 +28,7 @@ import { Limits } from "./Limits.ts"
 import { Listener } from "./Listener.ts"
 import { LiveEvents } from "./LiveEvents.ts"
 import { Readiness } from "./Readiness.ts"
+import * as Tracing from "./Tracing.ts"
 
 /** Every route of the server, on whatever router it is given. */
 export const layerRoutes = Layer.unwrap(
@@ -90,7 +91,8 @@ export const layer = Layer.mergeAll(Listener.layer, Housekeeping.layer).pipe(
   Layer.provide(layerRoutes),
   Layer.provide(Layer.suspend(() => layerRouter)),
   Layer.provide(layerGateway),
-  Layer.provideMerge(layerServices)
+  Layer.provideMerge(layerServices),
+  Layer.provide(Tracing.layer)
 )
 
 /** Paths mean what they say: no case folding, no slash more or less. Ids and codes are far shorter than 256. */

@@ -47,6 +47,11 @@ export interface Settings {
   readonly proxyId: string
   readonly logLevel: "Debug" | "Info" | "Warn" | "Error"
   readonly logFormat: "json" | "pretty"
+  readonly tracing: {
+    /** A collector's base URL; undefined: nothing is traced. */
+    readonly endpoint: URL | undefined
+    readonly serviceName: string
+  }
 }
 
 export class Config extends Context.Service<Config, Settings>()("@edge-relay/server-proxy/Config") {
@@ -99,6 +104,13 @@ const host: Parse<string> = (value) =>
   isIP(value) !== 0 || /^[a-z\d]([a-z\d.-]{0,252})$/i.test(value)
     ? Result.succeed(value)
     : Result.fail("must be an address or a host name")
+
+const httpUrl: Parse<URL> = (value) => {
+  const url = URL.parse(value)
+  return url !== null && (url.protocol === "http:" || url.protocol === "https:")
+    ? Result.succeed(url)
+    : Result.fail("must be a URL that begins with http:// or https://")
+}
 
 /** An origin: whoever dials adds the path. */
 const httpOrigin: Parse<string> = (value) => {
@@ -172,7 +184,9 @@ const variables = {
   DRAIN_SECONDS: { example: "30", fallback: "30", parse: seconds(0, 3600) },
   PROXY_ID: { example: "proxy-a", fallback: `${hostname()}-${process.pid}`, parse: text },
   LOG_LEVEL: { example: "info", fallback: "info", parse: oneOf("Debug", "Info", "Warn", "Error") },
-  LOG_FORMAT: { example: "json", fallback: "", parse: optional(oneOf("json", "pretty")) }
+  LOG_FORMAT: { example: "json", fallback: "", parse: optional(oneOf("json", "pretty")) },
+  OTEL_EXPORTER_OTLP_ENDPOINT: { example: "http://127.0.0.1:4318", fallback: "", parse: optional(httpUrl) },
+  OTEL_SERVICE_NAME: { example: "edge-relay-proxy", fallback: "edge-relay-proxy", parse: text }
 } satisfies Record<string, Variable<unknown>>
 
 type Variables = typeof variables
@@ -236,6 +250,7 @@ const read = Effect.gen(function* () {
     drainMillis: values.DRAIN_SECONDS,
     proxyId: values.PROXY_ID,
     logLevel: values.LOG_LEVEL,
-    logFormat: values.LOG_FORMAT ?? (process.stdout.isTTY ? "pretty" : "json")
+    logFormat: values.LOG_FORMAT ?? (process.stdout.isTTY ? "pretty" : "json"),
+    tracing: { endpoint: values.OTEL_EXPORTER_OTLP_ENDPOINT, serviceName: values.OTEL_SERVICE_NAME }
   } satisfies Settings
 })

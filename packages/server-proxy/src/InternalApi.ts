@@ -5,6 +5,7 @@ import { Context, Effect, FiberSet, Layer, Option, Redacted, Schema } from "effe
 import { EdgeId } from "@edge-relay/domain/Edges"
 import { SessionStore, SessionSummary } from "@edge-relay/domain/SessionStore"
 import { STREAM_PROTOCOL } from "@edge-relay/tunnel/StreamUpgrade"
+import * as Tracing from "@edge-relay/tunnel/Tracing"
 import { TunnelServer } from "@edge-relay/tunnel/TunnelServer"
 import { Config } from "./Config.ts"
 import { sendEvents } from "./InternalEvents.ts"
@@ -32,6 +33,7 @@ const make = Effect.gen(function* () {
   const store = yield* SessionStore
   const readiness = yield* Readiness
   const metrics = yield* ProxyMetrics.make(tunnels.totals)
+  const tracer = yield* Tracing.tracer
   const run = yield* FiberSet.makeRuntime()
   const streams = new InternalStreams()
   const isAuthorized = bearerCheck(internalKey)
@@ -123,8 +125,17 @@ const make = Effect.gen(function* () {
       return turnDown(socket, problem(404, "not_found", `no such path, or not Upgrade: ${STREAM_PROTOCOL}`))
     }
     const service = url.searchParams.get("service") ?? "http"
+    const opening = tunnels.open(edgeId, service)
+    const traced =
+      tracer === undefined
+        ? opening
+        : Effect.withSpan(opening, "InternalApi.stream", {
+            kind: "server",
+            parent: Option.getOrUndefined(Tracing.parentOf(headerOf(request, "traceparent"))),
+            attributes: { "edge_relay.edge_id": edgeId, "edge_relay.service": service }
+          })
     const fiber = run(
-      Effect.map(streams.join(tunnels.open(edgeId, service), socket, head), (refusal) => {
+      Effect.map(streams.join(traced, socket, head), (refusal) => {
         if (refusal !== undefined)
           turnDown(socket, problem(refusal.status, refusal.body.code, refusal.body.detail, refusal.body))
       })
@@ -205,6 +216,8 @@ const turnDown = (socket: Duplex, { status, headers, body }: Answer): void => {
   socket.once("finish", () => socket.destroy())
   socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${head}\r\n${body}`)
 }
+
+const headerOf = ({ headers }: IncomingMessage, name: string): string | undefined => [headers[name]].flat()[0]
 
 /** Compares digests, so that neither the time nor the length tells anything of the key. */
 const bearerCheck = (key: Redacted.Redacted<string>) => {

@@ -1,6 +1,7 @@
 import { createServer } from "node:http"
 import { Context, Effect, Layer } from "effect"
 import { SessionStore } from "@edge-relay/domain/SessionStore"
+import * as Tracing from "@edge-relay/tunnel/Tracing"
 import { TunnelServer } from "@edge-relay/tunnel/TunnelServer"
 import { clientAddress } from "./ClientAddress.ts"
 import { Config } from "./Config.ts"
@@ -67,5 +68,6 @@ export const layer = Layer.effect(
 ).pipe(
   Layer.provide(Layer.mergeAll(InternalApi.layer, Revocations.layer, ContentionAudit.layer)),
   Layer.provide(layerTunnels),
-  Layer.provide(SessionStore.layer)
+  Layer.provide(SessionStore.layer),
+  Layer.provide(Layer.unwrap(Effect.map(Config, ({ tracing }) => Tracing.layer(tracing))))
 )

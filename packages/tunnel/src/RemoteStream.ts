@@ -19,13 +19,15 @@ export interface RemoteStreamOptions {
   readonly internalKey: Redacted.Redacted<string>
   /** Until the proxy answers: longer than it waits for the edge. */
   readonly timeoutMillis: number
+  /** The trace that the proxy's part of it belongs to. */
+  readonly traceparent?: string | undefined
 }
 
 /** Asks a proxy for a stream, and gives the raw socket whose other end the proxy has spliced to it. */
 export const openRemote = (
   edgeId: EdgeId,
   service: string,
-  { proxyUrl, internalKey, timeoutMillis }: RemoteStreamOptions
+  { proxyUrl, internalKey, timeoutMillis, traceparent }: RemoteStreamOptions
 ): Effect.Effect<EdgeStream, DialError> =>
   Effect.callback((resume) => {
     const fail = (reason: DialError["reason"]) => resume(Effect.fail(new DialError({ reason })))
@@ -37,7 +39,12 @@ export const openRemote = (
     const request = httpRequest({
       ...target,
       path: streamPath(edgeId, service),
-      headers: { ...target.headers, Connection: "Upgrade", Upgrade: STREAM_PROTOCOL },
+      headers: {
+        ...target.headers,
+        Connection: "Upgrade",
+        Upgrade: STREAM_PROTOCOL,
+        ...(traceparent === undefined ? {} : { traceparent })
+      },
       createConnection: () => new StreamSocket({ allowHalfOpen: true }).connect(addressOf(proxyUrl))
     })
     const timer = setTimeout(

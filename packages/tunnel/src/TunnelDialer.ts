@@ -3,6 +3,7 @@ import type { EdgeId } from "@edge-relay/domain/Edges"
 import { DialError, EdgeOffline, type EdgeStream, ProxyUnavailable } from "./DialError.ts"
 import { openRemote } from "./RemoteStream.ts"
 import { SessionDirectory } from "./SessionDirectory.ts"
+import * as Tracing from "./Tracing.ts"
 
 /**
  * Opens a byte stream to a service of an edge, wherever in the cluster its tunnel is. What comes back carries
@@ -44,9 +45,11 @@ const makeRemote = Effect.fnUntraced(function* ({
     )
 
   return TunnelDialer.of({
-    open: Effect.fn("TunnelDialer.open")(function* (edgeId, service) {
+    open: Effect.fn("TunnelDialer.open", { kind: "client" })(function* (edgeId, service) {
+      const traceparent = yield* Tracing.traceparent
       const proxyUrl = yield* locate(edgeId)
-      const open = (proxyUrl: string) => openRemote(edgeId, service, { proxyUrl, internalKey, timeoutMillis })
+      const open = (proxyUrl: string) =>
+        openRemote(edgeId, service, { proxyUrl, internalKey, timeoutMillis, traceparent })
       return yield* open(proxyUrl).pipe(
         Effect.catchIf(mayHaveMoved, (error) =>
           Effect.flatMap(locate(edgeId), (now) => (now === proxyUrl ? Effect.fail(error) : open(now)))

@@ -1,6 +1,6 @@
 import type { EdgeId } from "@edge-relay/domain/Edges"
 import { type DialError, EdgeBusy, type EdgeStream } from "@edge-relay/tunnel/DialError"
-import { Cause, Exit, type Fiber, Option } from "effect"
+import { Cause, Exit, type Fiber, Option, type Tracer } from "effect"
 import { EdgeConnection, type ConnectionOwner } from "./EdgeConnection.ts"
 
 /**
@@ -13,8 +13,8 @@ export type DialFailure =
   | { readonly _tag: "Died"; readonly cause: Cause.Cause<unknown> }
 
 export interface PoolOptions {
-  /** Begins to open a stream to the edge. */
-  readonly dial: (edgeId: EdgeId) => Fiber.Fiber<EdgeStream, DialError>
+  /** Begins to open a stream to the edge, for the request whose span that is. */
+  readonly dial: (edgeId: EdgeId, span: Tracer.Span | undefined) => Fiber.Fiber<EdgeStream, DialError>
   readonly maxStreams: number
   /** Milliseconds since 1970. */
   readonly now: () => number
@@ -56,14 +56,14 @@ export class EdgePool implements ConnectionOwner {
   }
 
   /** Opens a stream. Answers how to give up; `done` is not called after that. */
-  dial(done: (result: EdgeConnection | DialFailure) => void): () => void {
+  dial(done: (result: EdgeConnection | DialFailure) => void, span?: Tracer.Span): () => void {
     if (this.size >= this.#options.maxStreams && !this.#closeOneIdle()) {
       done(new EdgeBusy({ edgeId: this.edgeId, detail: `${this.#options.maxStreams} streams are open` }))
       return () => undefined
     }
     let wanted = true
     this.#dialing++
-    const fiber = this.#options.dial(this.edgeId)
+    const fiber = this.#options.dial(this.edgeId, span)
     fiber.addObserver((exit) => {
       this.#dialing--
       const result = this.#dialed(exit)

@@ -1,6 +1,7 @@
 import * as Problem from "@edge-relay/domain/api/Problem"
 import type { SignInSession } from "@edge-relay/domain/SignInSession"
 import { reset } from "@edge-relay/tunnel/Splice"
+import type { Tracer } from "effect"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Duplex } from "node:stream"
 import { discardBody } from "./DiscardBody.ts"
@@ -27,6 +28,8 @@ export interface Forwarding {
   readonly added: string
   /** The browser waits for the edge's word before it sends its body. */
   readonly expectsContinue: boolean
+  /** Undefined where requests are not traced. */
+  readonly span: Tracer.Span | undefined
   /** An upgrade: how to go on when the edge agrees. */
   readonly onSwitch?: (
     exchange: Exchange,
@@ -112,7 +115,7 @@ export class Exchange implements ConnectionSink {
       if (result instanceof EdgeConnection) return this.#send(result)
       if (result._tag === "Died") this.#owner.onDied(this, result)
       this.fail(GatewayProblem.ofDialFailure(result))
-    })
+    }, this.forwarding.span)
     if (this.#connection === undefined && !this.#ended) this.#giveUpDialing = giveUp
   }
 

@@ -5,7 +5,8 @@ import { EdgeId } from "@edge-relay/domain/Edges"
 import type { SignInSession } from "@edge-relay/domain/SignInSession"
 import { TunnelDialer } from "@edge-relay/tunnel/TunnelDialer"
 import { DEFAULT_SERVICE } from "@edge-relay/tunnel/TunnelProtocol"
-import { Cause, Clock, Context, Effect, Layer, Schema } from "effect"
+import * as Tracing from "@edge-relay/tunnel/Tracing"
+import { Cause, Clock, Context, Effect, Layer, Schema, type Tracer } from "effect"
 import { randomBytes } from "node:crypto"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Duplex } from "node:stream"
@@ -16,6 +17,7 @@ import { Exchange, type ExchangeOwner, type Forwarding } from "./Exchange.ts"
 import { GatewayAuth } from "./GatewayAuth.ts"
 import * as GatewayProblem from "./GatewayProblem.ts"
 import * as GatewayRoute from "./GatewayRoute.ts"
+import * as GatewaySpan from "./GatewaySpan.ts"
 import { LiveExchanges } from "./LiveExchanges.ts"
 import * as RequestHead from "./RequestHead.ts"
 import { Traffic } from "./Traffic.ts"
@@ -77,6 +79,7 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
   const traffic = yield* Traffic
   const audit = yield* AuditLog
   const clock = yield* Clock.Clock
+  const tracer = yield* Tracing.tracer
   const fork = Effect.runForkWith(yield* Effect.context<never>())
 
   const { publicUrl, firstByteMillis = 60_000, maxStreamsPerEdge = 1000, addressOf = socketAddress } = options
@@ -99,7 +102,10 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
     let pool = pools.get(edgeId)
     if (pool === undefined && isEdgeId(edgeId)) {
       pool = new EdgePool(edgeId, {
-        dial: (edgeId) => fork(dialer.open(edgeId, DEFAULT_SERVICE)),
+        dial: (edgeId, span) => {
+          const opening = dialer.open(edgeId, DEFAULT_SERVICE)
+          return fork(span === undefined ? opening : Effect.withParentSpan(opening, span, withoutStack))
+        },
         maxStreams: maxStreamsPerEdge,
         now,
         onEmpty: (pool) => pools.delete(pool.edgeId),
@@ -118,13 +124,18 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
     exchange.bytesTold = bytes
   }
 
+  const endSpan = (span: Tracer.Span | undefined, status: number | null, cause: string | null): void => {
+    if (span !== undefined) GatewaySpan.end(span, status, cause, clock.currentTimeNanosUnsafe())
+  }
+
   const owner: ExchangeOwner = {
     now,
     firstByteMillis,
     onEnded: (exchange) => {
       live.remove(exchange)
       tellBytes(exchange)
-      const { session, edgeId, requestId, target } = exchange.forwarding
+      const { session, edgeId, requestId, target, span } = exchange.forwarding
+      endSpan(span, exchange.status, exchange.cause)
       traffic.record({
         tenantId: session.tenantId,
         edgeId,
@@ -199,6 +210,7 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
   const refuse = (asked: Asked, problem: GatewayProblem.GatewayProblem, session?: SignInSession): void => {
     if (session !== undefined) deny(asked, session, problem)
     traffic.refused(problem.status, problem.code)
+    endSpan(asked.span, problem.status, problem.code)
     if (asked.response.destroyed) return
     GatewayProblem.send(asked.response, problem, asked.requestId)
     if (asked.head.body !== "none") discardBody(asked.request)
@@ -238,13 +250,14 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
   }
 
   const forward = (asked: Asked, session: SignInSession, allowed: boolean): void => {
-    const { request, response, head, requestId, expectsContinue, upgraded } = asked
+    const { request, response, head, requestId, expectsContinue, upgraded, span } = asked
     const { edgeId, prefix, target } = asked.route
     const pool = allowed ? poolOf(edgeId) : undefined
     if (pool === undefined) return refuse(asked, new Problem.EdgeNotFound({}), session)
     // The browser may have gone while it was looked up who it is.
-    if (response.destroyed) return
-    const added = `X-Forwarded-For: ${addressOf(request)}\r\n${forwardedHost}X-Forwarded-Prefix: ${prefix}\r\nX-Request-Id: ${requestId}\r\nX-Edge-User: ${session.userId}\r\n`
+    if (response.destroyed) return endSpan(span, null, "client_closed")
+    const trace = span === undefined ? "" : GatewaySpan.lines(span, head)
+    const added = `X-Forwarded-For: ${addressOf(request)}\r\n${forwardedHost}X-Forwarded-Prefix: ${prefix}\r\nX-Request-Id: ${requestId}\r\nX-Edge-User: ${session.userId}\r\n${trace}`
     const forwarding: Forwarding = {
       request,
       response,
@@ -255,6 +268,7 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
       requestId,
       added,
       expectsContinue,
+      span,
       ...(upgraded === undefined ? {} : { onSwitch: upgraded.switch })
     }
     const exchange = new Exchange(forwarding, pool, owner)
@@ -269,7 +283,12 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
     expectsContinue: boolean,
     upgraded?: UpgradedConnection
   ): void => {
-    const head = RequestHead.read(request.rawHeaders, request.httpVersion, auth.cookieName)
+    const head = RequestHead.read(
+      request.rawHeaders,
+      request.httpVersion,
+      auth.cookieName,
+      tracer !== undefined
+    )
     const malformed =
       "malformed" in head
         ? head.malformed
@@ -288,8 +307,17 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
     const requestId = requestIdOf(head.requestId)
     options.watch?.(request, response, requestId, addressOf(request))
     const method = request.method ?? "GET"
-    const log = { requestId, edgeId: route.edgeId }
-    checkSession({ request, response, route, head, method, requestId, expectsContinue, upgraded, log })
+    const { edgeId } = route
+    const span =
+      tracer === undefined
+        ? undefined
+        : GatewaySpan.begin(
+            tracer,
+            { method, head, edgeId, requestId, path: pathOf(route.target) },
+            clock.currentTimeNanosUnsafe()
+          )
+    const log = { requestId, edgeId }
+    checkSession({ request, response, route, head, method, requestId, expectsContinue, upgraded, span, log })
   }
 
   return Gateway.of({
@@ -319,10 +347,14 @@ interface Asked {
   readonly requestId: string
   readonly expectsContinue: boolean
   readonly upgraded: UpgradedConnection | undefined
+  readonly span: Tracer.Span | undefined
   readonly log: { readonly requestId: string; readonly edgeId: string }
 }
 
 const isEdgeId = Schema.is(EdgeId)
+
+/** There is no line of ours where a request came from. */
+const withoutStack = { captureStackTrace: false } as const
 
 /** `::ffff:127.0.0.1` is 127.0.0.1, as a dual-stack socket says it. */
 const socketAddress = ({ socket }: IncomingMessage): string =>

@@ -11,6 +11,9 @@ export interface RequestHead {
   readonly requestId: string | undefined
   /** The protocols of `Upgrade`, as they came. */
   readonly upgrade: string | undefined
+  /** Which trace the request is part of (W3C Trace Context); undefined where requests are not traced. */
+  readonly traceparent: string | undefined
+  readonly tracestate: string | undefined
   readonly body: "none" | "length" | "chunked"
   /** The header lines to send on, each with its CRLF, `Content-Length` among them. */
   readonly lines: string
@@ -21,11 +24,15 @@ export interface Malformed {
   readonly malformed: string
 }
 
-/** Node's parser has refused most of what is malformed before: these are the shapes that it lets through. */
+/**
+ * Node's parser has refused most of what is malformed before: these are the shapes that it lets through.
+ * Of a request that is traced, the trace's headers are not among the lines: they are ours to write anew.
+ */
 export const read = (
   rawHeaders: ReadonlyArray<string>,
   httpVersion: string,
-  sessionCookie: string
+  sessionCookie: string,
+  isTraced = false
 ): RequestHead | Malformed => {
   let cookie: string | undefined
   let origin: string | undefined
@@ -33,6 +40,8 @@ export const read = (
   let requestId: string | undefined
   let upgrade: string | undefined
   let connection: string | undefined
+  let traceparent: string | undefined
+  let tracestate: string | undefined
   let body: RequestHead["body"] = "none"
   let hosts = 0
   let lines = ""
@@ -79,6 +88,15 @@ export const read = (
         // Two of them are none.
         requestId = requestId === undefined ? value : ""
         break
+      case "traceparent":
+        // Two of them are none, as `1,2` is not one.
+        if (isTraced) traceparent = traceparent === undefined ? value : `${traceparent},${value}`
+        else lines += `${name}: ${value}\r\n`
+        break
+      case "tracestate":
+        if (isTraced) tracestate = tracestate === undefined ? value : `${tracestate},${value}`
+        else lines += `${name}: ${value}\r\n`
+        break
       case "host":
         if (++hosts > 1) return { malformed: "two hosts" }
         break
@@ -90,7 +108,7 @@ export const read = (
   if (named !== undefined) lines = without(lines, named)
   const cookies = cookie === undefined ? "" : otherCookies(cookie, sessionCookie)
   if (cookies !== "" && named?.has("cookie") !== true) lines += `Cookie: ${cookies}\r\n`
-  return { cookie, origin, secFetchSite, requestId, upgrade, body, lines }
+  return { cookie, origin, secFetchSite, requestId, upgrade, traceparent, tracestate, body, lines }
 }
 
 type Kind =
@@ -104,6 +122,8 @@ type Kind =
   | "connection"
   | "upgrade"
   | "x-request-id"
+  | "traceparent"
+  | "tracestate"
   | "host"
 
 const noted: ReadonlyMap<string, Kind> = new Map(
@@ -117,6 +137,8 @@ const noted: ReadonlyMap<string, Kind> = new Map(
       "connection",
       "upgrade",
       "x-request-id",
+      "traceparent",
+      "tracestate",
       "host"
     ] as const
   ).map((name) => [name, name])

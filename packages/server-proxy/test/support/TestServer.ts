@@ -30,7 +30,8 @@ export const settings: Settings = {
   drainMillis: 0,
   proxyId: "proxy-1",
   logLevel: "Error",
-  logFormat: "json"
+  logFormat: "json",
+  tracing: { endpoint: undefined, serviceName: "edge-relay-proxy" }
 }
 
 /** The proxy's own layers, closed with memory; what a test does to `tokens` and `database` shows at once. */
