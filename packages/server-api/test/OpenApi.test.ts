@@ -1,10 +1,19 @@
 import { assert, layer } from "@effect/vitest"
+import { Authorization } from "@edge-relay/domain/api/Authorization"
 import { PublicApi } from "@edge-relay/domain/api/CloudApi"
 import * as Problem from "@edge-relay/domain/api/Problem"
 import { Validator } from "@seriousme/openapi-schema-validator"
 import { Effect } from "effect"
 import { createHash } from "node:crypto"
 import { ask, TestApi } from "./support/TestApi.ts"
+
+/** By the contract itself: its groups that ask for a session, and what is mounted under an edge. */
+const isForTheSignedIn = (
+  { endpoints }: (typeof PublicApi)["groups"][keyof (typeof PublicApi)["groups"]],
+  path: string
+) =>
+  path.startsWith("/api/edges/:edgeId/") ||
+  Object.values(endpoints).every(({ middlewares }) => middlewares.has(Authorization))
 
 layer(TestApi.layer(), { excludeTestServices: true })("The documents", (it) => {
   it.effect("describe the whole contract in valid OpenAPI", () =>
@@ -14,14 +23,24 @@ layer(TestApi.layer(), { excludeTestServices: true })("The documents", (it) => {
       assert.strictEqual(answer.status, 200)
       // Valid, as the next line says.
       const document = answer.json as {
-        readonly paths: { readonly [path: string]: { readonly [method: string]: unknown } }
+        readonly paths: {
+          readonly [path: string]: {
+            readonly [method: string]: { readonly security?: ReadonlyArray<unknown> }
+          }
+        }
       }
       const result = yield* Effect.promise(() => new Validator().validate(JSON.parse(answer.body)))
       assert.deepStrictEqual(result, { valid: true })
       for (const group of Object.values(PublicApi.groups)) {
         for (const { method, path } of Object.values(group.endpoints)) {
           const templated = path.replaceAll(/:([A-Za-z]+)/g, "{$1}")
-          assert.isDefined(document.paths[templated]?.[method.toLowerCase()], `${method} ${path}`)
+          const operation = document.paths[templated]?.[method.toLowerCase()]
+          assert.isDefined(operation, `${method} ${path}`)
+          assert.strictEqual(
+            operation.security?.length === 1,
+            isForTheSignedIn(group, path),
+            `${method} ${path}`
+          )
         }
       }
     })

@@ -1,9 +1,9 @@
 import { HttpApi, OpenApi } from "effect/http-api"
 import { EdgeApi } from "../edge-api/EdgeApi.ts"
+import { complete, mountPath } from "./ApiDocument.ts"
 import { AuditApi } from "./Audit.ts"
 import { AuthApi, SignInApi } from "./Auth.ts"
 import { EdgesApi } from "./Edges.ts"
-import { describeMounted, mountPath } from "./Mounted.ts"
 import { EdgePairingApi, PairingApi } from "./Pairing.ts"
 import { HealthApi, SystemApi } from "./System.ts"
 
@@ -28,7 +28,4 @@ export class CloudApi extends HttpApi.make("edge-relay")
  * which one forwarder passes through the tunnel. This is the value that `/openapi.json`, the typed client and
  * the test that tries every endpoint are made of.
  */
-export const PublicApi = CloudApi.addHttpApi(EdgeApi.prefix(mountPath)).annotate(
-  OpenApi.Transform,
-  describeMounted
-)
+export const PublicApi = CloudApi.addHttpApi(EdgeApi.prefix(mountPath)).annotate(OpenApi.Transform, complete)

@@ -33,33 +33,51 @@ const gatewayProblems = [
 ].map((Problem) => new Problem({}))
 
 /**
- * Completes the OpenAPI document where the edge API is mounted: its endpoints do not know of the prefix's
- * parameter, nor of what may go wrong on the way to the edge.
+ * Completes the OpenAPI document with what the endpoints do not know of themselves: the session's cookie, which
+ * middleware asks for, and, where the edge API is mounted, whose edge it is and what may go wrong on the way there.
  */
-export const describeMounted = (document: {
+export const complete = (document: {
   readonly [key: string]: unknown
 }): { readonly [key: string]: unknown } => {
   // As `OpenApi.fromApi` makes it, whose own type is wider than a transformation is given.
-  const paths = document["paths"] as { readonly [path: string]: { readonly [method: string]: Operation } }
+  const { components, paths } = document as {
+    readonly components: { readonly [key: string]: unknown }
+    readonly paths: { readonly [path: string]: { readonly [method: string]: Operation } }
+  }
   return {
     ...document,
+    components: { ...components, securitySchemes: { session } },
     paths: Object.fromEntries(
       Object.entries(paths).map(([path, operations]) =>
         path.startsWith(`${mountPath}/`)
-          ? [path.replace(":edgeId", "{edgeId}"), mapValues(operations, describe)]
-          : [path, operations]
+          ? [path.replace(":edgeId", "{edgeId}"), mapValues(operations, describeMounted)]
+          : [path, mapValues(operations, describeOwn)]
       )
     )
   }
 }
 
+const session = {
+  type: "apiKey",
+  in: "cookie",
+  name: "__Host-session",
+  description: "Set by signing in at /api/auth/login. Over http on localhost it is called session."
+}
+
+const forTheSignedIn = [{ session: [] }]
+
+const describeOwn = (operation: Operation): Operation =>
+  operation.responses?.["401"] === undefined ? operation : { ...operation, security: forTheSignedIn }
+
 interface Operation {
   readonly parameters?: ReadonlyArray<unknown>
   readonly responses?: { readonly [status: string]: unknown }
+  readonly security?: ReadonlyArray<unknown>
 }
 
-const describe = (operation: Operation): Operation => ({
+const describeMounted = (operation: Operation): Operation => ({
   ...operation,
+  security: forTheSignedIn,
   parameters: [
     { name: "edgeId", in: "path", required: true, schema: { type: "string", pattern: edgeIdPattern } },
     ...(operation.parameters ?? [])
