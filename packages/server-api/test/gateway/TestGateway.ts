@@ -43,7 +43,7 @@ export class TestGateway extends Context.Service<
     /** Of somebody else, in another tenant. */
     readonly strangersCookie: string
     /** An edge of the tenant whose local server listens on `port`. */
-    readonly addEdge: (port: number, protocol?: "v1" | "v2") => Effect.Effect<EdgeId>
+    readonly addEdge: (port: number, protocol?: "v1" | "v2", id?: EdgeId) => Effect.Effect<EdgeId>
     readonly edge: (edgeId: EdgeId) => TestEdge
     readonly removeEdge: (edgeId: EdgeId) => Effect.Effect<void>
     readonly endSession: Effect.Effect<void>
@@ -51,11 +51,15 @@ export class TestGateway extends Context.Service<
     readonly audit: AuditLog["Service"]
   }
 >()("test/gateway/TestGateway") {
-  static readonly layer = (options: Partial<GatewayOptions> = {}) =>
+  /** `dialer`: the real one, where the whole chain is wanted. */
+  static readonly layer = (
+    options: Partial<GatewayOptions> = {},
+    dialer: Layer.Layer<TunnelDialer | TestEdges> = layerDialer
+  ) =>
     Layer.effect(TestGateway, make).pipe(
       Layer.provide(
         Gateway.layer({ publicUrl, ...options }).pipe(
-          Layer.provideMerge(Layer.mergeAll(GatewayAuth.layer, EdgeAccess.layer, Traffic.layer, layerDialer)),
+          Layer.provideMerge(Layer.mergeAll(GatewayAuth.layer, EdgeAccess.layer, Traffic.layer, dialer)),
           Layer.provideMerge(
             Layer.mergeAll(
               SessionCookie.layer({ keys: [Redacted.make(new Uint8Array(32).fill(7))], secure: false }),
@@ -71,7 +75,9 @@ export class TestGateway extends Context.Service<
 
 export const publicUrl = new URL("http://relay.test:3721")
 
-class TestEdges extends Context.Service<TestEdges, Map<string, TestEdge>>()("test/gateway/TestEdges") {}
+export class TestEdges extends Context.Service<TestEdges, Map<string, TestEdge>>()(
+  "test/gateway/TestEdges"
+) {}
 
 const layerDialer = Layer.effect(
   TunnelDialer,
@@ -171,8 +177,8 @@ const make = Effect.gen(function* () {
     userId: me.userId,
     tenantId: me.tenantId,
     strangersCookie: stranger.cookie,
-    addEdge: (port, protocol = "v2") =>
-      edges.create(me.tenantId, { name: "edge" }).pipe(
+    addEdge: (port, protocol = "v2", id) =>
+      edges.create(me.tenantId, { name: "edge", ...(id === undefined ? {} : { id }) }).pipe(
         Effect.orDie,
         Effect.map(({ id }) => {
           local.set(id, { port, protocol, offline: false, busy: false, dialled: 0, streams: new Set() })
