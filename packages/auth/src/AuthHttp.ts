@@ -7,8 +7,9 @@ import { HttpEffect, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import type { ProviderUnavailable } from "./OidcError.ts"
 import { SessionCookie } from "./SessionCookie.ts"
-import { type Origin, type Redirect, SignIn } from "./SignIn.ts"
+import { type Redirect, SignIn } from "./SignIn.ts"
 import type { TooManySignIns } from "./SignInError.ts"
+import type { Origin } from "./SignInRecords.ts"
 import { type Failure, pageOf, respond, wantsPage } from "./SignInPage.ts"
 
 /** The handlers of sign-in: what browsers are sent through, and what a signed-in person's page asks. */

@@ -1,21 +1,19 @@
-import { AuditLog, type NewAuditEntry } from "@edge-relay/domain/AuditLog"
 import { type CurrentUser, SignInSessionId } from "@edge-relay/domain/CurrentUser"
-import type { EndReason, SignInSession, TakenSignIn } from "@edge-relay/domain/SignInSession"
+import type { SignInSession, TakenSignIn } from "@edge-relay/domain/SignInSession"
 import { SignInSessions } from "@edge-relay/domain/SignInSessions"
-import { StorageUnavailable } from "@edge-relay/domain/StorageUnavailable"
+import type { StorageUnavailable } from "@edge-relay/domain/StorageUnavailable"
 import * as TypeId from "@edge-relay/domain/TypeId"
 import { Clock, Context, Duration, Effect, Layer, Option, Schedule } from "effect"
 import { SecureRandom } from "effect/crypto"
-import { RateLimiter } from "effect/persistence"
 import { tenantId, userId } from "./Identity.ts"
-import { sharedAddress } from "./internal/sharedAddress.ts"
 import { Oidc } from "./Oidc.ts"
 import type { ProviderRefused, ProviderUnavailable } from "./OidcError.ts"
 import { seal, unseal } from "./ProviderTokens.ts"
 import { safeReturnTo } from "./ReturnTo.ts"
 import { SessionCookie, type VerifiedCookie } from "./SessionCookie.ts"
-import { LogoutRefused, SignInFailed, TooManySignIns } from "./SignInError.ts"
+import { LogoutRefused, type SignInFailed, type TooManySignIns } from "./SignInError.ts"
 import * as Metrics from "./SignInMetrics.ts"
+import { makeRecords, type Origin, type PerMinute } from "./SignInRecords.ts"
 import { makeTokenRefresh } from "./TokenRefresh.ts"
 
 export interface SignInOptions {
@@ -25,17 +23,7 @@ export interface SignInOptions {
   /** How long it lives at most; 7 days by default. */
   readonly absolute?: Duration.Duration | undefined
   /** How many of each an address may have in a minute. */
-  readonly perMinute?: { readonly begin?: number; readonly callback?: number; readonly backchannel?: number }
-}
-
-/** A person signs in a few times a day, but many can be behind one address; a provider logs out whole companies. */
-const defaultPerMinute = { begin: 60, callback: 60, backchannel: 600 }
-
-/** Who asks, for limits, lists and the audit log. */
-export interface Origin {
-  readonly address: string
-  readonly userAgent: string
-  readonly requestId: string | undefined
+  readonly perMinute?: PerMinute | undefined
 }
 
 /** Where to send a browser, and the cookie that it gets on the way. */
@@ -92,13 +80,10 @@ const make = Effect.fnUntraced(function* (options: SignInOptions) {
   const oidc = yield* Oidc
   const cookies = yield* SessionCookie
   const sessions = yield* SignInSessions
-  const audit = yield* AuditLog
-  const limiter = yield* RateLimiter.RateLimiter
   const random = yield* SecureRandom.SecureRandom
   const { refresh, revokeQuietly } = yield* makeTokenRefresh
   const idleMillis = Duration.toMillis(options.idle ?? Duration.hours(8))
   const absoluteMillis = Duration.toMillis(options.absolute ?? Duration.days(7))
-  const perMinute = { ...defaultPerMinute, ...options.perMinute }
 
   yield* sessions.count.pipe(
     Effect.flatMap(Metrics.sessionsLive),
@@ -107,83 +92,7 @@ const make = Effect.fnUntraced(function* (options: SignInOptions) {
     Effect.forkScoped
   )
 
-  const limit = (
-    what: keyof typeof defaultPerMinute,
-    { address }: Origin
-  ): Effect.Effect<unknown, TooManySignIns | StorageUnavailable> =>
-    limiter
-      .consume({
-        key: `sign-in:${what}:${sharedAddress(address)}`,
-        limit: perMinute[what],
-        window: Duration.minutes(1)
-      })
-      .pipe(
-        Effect.catch(({ reason }): Effect.Effect<never, TooManySignIns | StorageUnavailable> =>
-          reason._tag === "RateLimitExceeded"
-            ? Effect.fail(
-                new TooManySignIns({ retryAfterSeconds: Math.ceil(Duration.toSeconds(reason.retryAfter)) })
-              )
-            : // Tries that are not counted would be unlimited ones.
-              Effect.andThen(
-                Effect.logError("sign-ins cannot be counted", reason),
-                Effect.fail(new StorageUnavailable({ operation: "RateLimiter.consume", cause: reason }))
-              )
-        )
-      )
-
-  /** What happened has happened: it is not undone because it could not be written down. */
-  const record = (entry: NewAuditEntry, { address, requestId }: Origin) =>
-    Effect.ignore(audit.record({ ...entry, address, requestId }), { log: "Error" })
-
-  const owner = ({
-    tenantId,
-    userId
-  }: {
-    readonly tenantId: Me["tenantId"]
-    readonly userId: Me["userId"]
-  }) => ({
-    tenantId,
-    actor: userId
-  })
-
-  const recordEnded = (ended: ReadonlyArray<SignInSession>, reason: EndReason, origin: Origin) =>
-    Effect.andThen(
-      Metrics.sessionsEnded(reason, ended.length),
-      Effect.forEach(
-        ended,
-        (session) =>
-          record(
-            {
-              action: "sign_in.ended",
-              outcome: "success",
-              detail: `${session.id} ${reason}`,
-              ...owner(session)
-            },
-            origin
-          ),
-        { discard: true }
-      )
-    )
-
-  const fail = Effect.fnUntraced(function* (
-    reason: SignInFailed["reason"],
-    code: string,
-    returnTo: string,
-    origin: Origin
-  ) {
-    yield* Metrics.signInFailed(reason)
-    yield* Effect.logInfo("sign-in failed").pipe(Effect.annotateLogs({ reason, code }))
-    yield* record({ action: "sign_in.failed", outcome: "failure", detail: `${reason} ${code}` }, origin)
-    return yield* new SignInFailed({ reason, code, returnTo })
-  })
-
-  const unavailable = Effect.fnUntraced(function* (error: ProviderUnavailable, origin: Origin) {
-    yield* Metrics.signInFailed("unavailable")
-    yield* Effect.logWarning(error.message).pipe(Effect.annotateLogs({ because: error.because }))
-    const detail = `unavailable ${error.operation}`
-    yield* record({ action: "sign_in.failed", outcome: "failure", detail }, origin)
-    return yield* error
-  })
+  const { fail, limit, owner, record, recordEnded, unavailable } = yield* makeRecords(options.perMinute)
 
   /** A browser that is somebody's already, and a callback that is nobody's: a stale tab. */
   const isSignedIn = (cookie: VerifiedCookie | undefined) =>

@@ -208,7 +208,10 @@ describe("signing out of the embedded provider", () => {
 describe("what the embedded provider offers", () => {
   it.live("no warning of its library's on the console, whatever it is used for", () =>
     Effect.gen(function* () {
-      const spies = [vi.spyOn(console, "info"), vi.spyOn(console, "warn"), vi.spyOn(console, "error")]
+      const spies = yield* Effect.acquireRelease(
+        Effect.sync(() => [vi.spyOn(console, "info"), vi.spyOn(console, "warn"), vi.spyOn(console, "error")]),
+        (spies) => Effect.sync(() => spies.forEach((spy) => spy.mockRestore()))
+      )
       const app = yield* start({ accessTokenSeconds: 1, scopes: "openid profile email offline_access" })
       const browser = new Browser()
       yield* app.signIn(browser, "alice")
@@ -220,7 +223,6 @@ describe("what the embedded provider offers", () => {
       yield* browser.submit(yield* browser.visit(logoutUrl), "/session/end/confirm", { logout: "yes" })
       yield* new Browser().fetch(new URL("/nowhere", app.provider.issuer))
       for (const spy of spies) assert.deepStrictEqual(spy.mock.calls, [])
-      for (const spy of spies) spy.mockRestore()
     })
   )
 
