@@ -12,6 +12,7 @@ import { WebSocketTransport } from "@edge-relay/tunnel/WebSocketTransport"
 import { WebSocket, WebSocketServer } from "ws"
 
 const options = { perMessageDeflate: false, maxPayload: WebSocketTransport.maxPayload }
+
 const block = Buffer.alloc(64 * 1024)
 
 const pour = (stream: Stream, count: number): void => {
@@ -165,6 +166,8 @@ const run = async (address: string, name: string, amount: number): Promise<void>
   console.log(`result ${await scenario(session, amount)}`)
   await session.close()
 }
+
+process.on("SIGINT", () => process.exit(0))
 
 const [command, address = "", name = "", amount = "0"] = process.argv.slice(2)
 await (command === "serve" ? serve() : run(address, name, Number(amount)))

@@ -1,6 +1,7 @@
 import type { Socket } from "node:net"
 import { WebSocket } from "ws"
 import type { RawData } from "ws"
+import { writeMasked, writeUnmasked } from "./WebSocketFrame.ts"
 import type { Transport } from "./yamux/Transport.ts"
 
 /** The peer's close frame, or the rest of what we sent, may take this long after `close`. */
@@ -31,6 +32,8 @@ export class WebSocketTransport implements Transport {
   closeReason = ""
 
   readonly #webSocket: WebSocket
+  /** A client masks what it sends (RFC 6455 section 5.3). */
+  readonly #masking: boolean
   /** What arrives before `onData` and `onClose` are set waits for them. */
   #onData: ((chunk: Buffer) => void) | undefined = undefined
   #onClose: ((error?: Error) => void) | undefined = undefined
@@ -45,6 +48,8 @@ export class WebSocketTransport implements Transport {
 
   constructor(webSocket: WebSocket) {
     this.#webSocket = webSocket
+    // Only a client's WebSocket has a URL.
+    this.#masking = webSocket.url !== undefined && webSocket.url !== ""
     webSocket.binaryType = "nodebuffer"
     webSocket.on("message", (data, isBinary) => this.#onMessage(data, isBinary))
     webSocket.on("error", (error) => {
@@ -83,12 +88,15 @@ export class WebSocketTransport implements Transport {
     if (this.#webSocket.readyState === WebSocket.OPEN) this.#webSocket.send(chunk, sendOptions, this.#sent)
   }
 
-  sendShared(chunk: Uint8Array, written: () => void): void {
-    if (this.#webSocket.readyState !== WebSocket.OPEN) return written()
-    this.#webSocket.send(chunk, sendOptions, () => {
+  sendJoined(head: Uint8Array, payload: Uint8Array, written: () => void): void {
+    const socket = socketOf(this.#webSocket)
+    if (this.#webSocket.readyState !== WebSocket.OPEN || socket === undefined) return written()
+    const done = (): void => {
       written()
       this.#sent()
-    })
+    }
+    if (this.#masking) writeMasked(socket, head, payload, done)
+    else writeUnmasked(socket, head, payload, done)
   }
 
   cork(): void {

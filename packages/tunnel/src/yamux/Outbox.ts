@@ -138,23 +138,21 @@ export class Outbox {
       length = this.#writeControl(buffer, length)
     }
     if (length === 0 || this.#stopped) return false
-    this.#send(Buffer.from(buffer.subarray(0, length)))
-    if (shared !== undefined && sharing !== undefined) {
-      this.wireBytes += shared.length
-      if (this.#transport.sendShared !== undefined) {
-        this.#transport.sendShared(shared, sharing.written)
-      } else {
-        this.#transport.send(Buffer.from(shared))
-        sharing.written()
-      }
-      this.#after(sharing)
+    const chunk = Buffer.from(buffer.subarray(0, length))
+    this.wireBytes += length
+    if (shared === undefined || sharing === undefined) {
+      this.#transport.send(chunk)
+      return !this.#stopped
     }
+    this.wireBytes += shared.length
+    if (this.#transport.sendJoined !== undefined) {
+      this.#transport.sendJoined(chunk, shared, sharing.written)
+    } else {
+      this.#transport.send(Buffer.concat([chunk, shared]))
+      sharing.written()
+    }
+    this.#after(sharing)
     return !this.#stopped
-  }
-
-  #send(chunk: Buffer): void {
-    this.wireBytes += chunk.length
-    this.#transport.send(chunk)
   }
 
   /** The next channel in turn that can send, out of the list. */

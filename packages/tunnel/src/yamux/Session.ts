@@ -52,6 +52,15 @@ const CONTROL_LIMIT = 64 * 1024
 const BUSY_MILLIS = 1_000
 const MEASURE_INTERVAL = 10_000
 
+/** What the writer of any stream may fill. */
+const LEAST_WRITE_AHEAD = 16 * 1024
+
+/**
+ * A window is too small if half of it is consumed in so many round trips: then it, and not the path, may be
+ * what holds the sender back. libp2p's implementations use the same number.
+ */
+const GROWTH_ROUND_TRIPS = 4
+
 interface Ending {
   readonly goAway?: number
   readonly closeCode?: number
@@ -99,9 +108,10 @@ export class Session {
   #target: Channel | undefined = undefined
   #targetEnds = false
 
-  /** Bytes received and unread, and the sum of the receive windows. */
+  /** Bytes received and unread; the sums of the receive windows, and of what the streams' writers may fill. */
   #unread = 0
   #windows = 0
+  #writeAhead = 0
   /** Since when reading is paused; 0: it is not. */
   #pausedAt = 0
 
@@ -381,8 +391,12 @@ export class Session {
   // Channels
 
   #register(id: number, outbound: boolean): Channel {
-    const { initialWindow, timers, writeAhead } = this.#options
+    const { initialWindow, sessionBudget, timers } = this.#options
     const window = new ReceiveWindow(initialWindow, timers.now())
+    // A few streams may hold much each, many only little, all together half of the budget or the least there is.
+    const share = Math.max((sessionBudget / 2 - this.#writeAhead) / 16, LEAST_WRITE_AHEAD)
+    const writeAhead = Math.min(Math.floor(share), this.#options.writeAhead)
+    this.#writeAhead += writeAhead
     const channel = new Channel(this.#host, id, outbound, window, writeAhead)
     this.#windows += initialWindow
     this.#channels.set(id, channel)
@@ -412,7 +426,10 @@ export class Session {
 
   #forget(channel: Channel): void {
     channel.closed = true
-    if (this.#channels.delete(channel.id)) this.#windows -= channel.receiveWindow.size
+    if (this.#channels.delete(channel.id)) {
+      this.#windows -= channel.receiveWindow.size
+      this.#writeAhead -= channel.stream.writableHighWaterMark
+    }
     if (channel.unanswered) this.#answered(channel)
   }
 
@@ -429,15 +446,12 @@ export class Session {
     this.#outbox.control(FrameType.windowUpdate, 0, channel.id, window.grant(now, growth))
   }
 
-  /**
-   * A window is too small if half of it is consumed within a round trip: then it, and not the path, is what
-   * holds the sender back. It doubles, within its limit and the session's.
-   */
+  /** What to add to a window that is too small: it doubles, within its limit and the session's. */
   #growth(window: ReceiveWindow, now: number): number {
     const elapsed = window.elapsed(now)
     const { measuredAt, roundTrip } = this.#pings
     if (elapsed < BUSY_MILLIS && now - measuredAt > MEASURE_INTERVAL) this.#pings.measure()
-    if (roundTrip === undefined || elapsed > roundTrip) return 0
+    if (roundTrip === undefined || elapsed > roundTrip * GROWTH_ROUND_TRIPS) return 0
     const { maxWindow, sessionBudget } = this.#options
     return Math.max(0, Math.min(window.size, maxWindow - window.size, sessionBudget - this.#windows))
   }

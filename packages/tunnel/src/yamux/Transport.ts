@@ -6,10 +6,11 @@ export interface Transport {
   /** Takes ownership of the chunk. Never throws; on a closed transport it does nothing. */
   send(chunk: Uint8Array): void
   /**
-   * As `send`, without a copy: the chunk stays the caller's, unchanged until `written` is called,
-   * which happens once, also when the transport fails. Absent: the session copies and uses `send`.
+   * As `send`, of two chunks that may go as one. `head` is the transport's; `payload` stays the caller's,
+   * unchanged until `written` is called, which happens once, also when the transport fails.
+   * Absent: the session copies and uses `send`.
    */
-  sendShared?(chunk: Uint8Array, written: () => void): void
+  sendJoined?(head: Uint8Array, payload: Uint8Array, written: () => void): void
   /** Between these, chunks may be held back so that they leave in one system call. */
   cork?(): void
   uncork?(): void

@@ -159,7 +159,7 @@ describe("yamux sending in turn", () => {
     peer.feed(ping(5, "SYN"))
     const sent = await peer.sent()
     assert.strictEqual(sent[0], "PING ACK 0 5")
-    assert.strictEqual(sent.length, 5)
+    assert.strictEqual(sent.length, 17)
   })
 
   it("Y92 past the transport's mark streams wait, within one frame each, until it drains", async () => {

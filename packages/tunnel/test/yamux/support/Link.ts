@@ -44,9 +44,9 @@ export class LinkedTransport implements Transport {
     this.#enqueue(Buffer.from(chunk), undefined)
   }
 
-  sendShared(chunk: Uint8Array, written: () => void): void {
+  sendJoined(head: Uint8Array, payload: Uint8Array, written: () => void): void {
     if (this.#ending || this.#closed) return written()
-    this.#enqueue(Buffer.from(chunk), written)
+    this.#enqueue(Buffer.concat([head, payload]), written)
   }
 
   pause(): void {

@@ -24,8 +24,8 @@ export class MemoryTransport implements Transport {
     if (this.blocked) this.bufferedAmount += chunk.length
   }
 
-  sendShared(chunk: Uint8Array, written: () => void): void {
-    this.send(chunk)
+  sendJoined(head: Uint8Array, payload: Uint8Array, written: () => void): void {
+    this.send(Buffer.concat([head, payload]))
     if (this.blocked) this.#written.push(written)
     else written()
   }
