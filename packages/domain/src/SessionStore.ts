@@ -33,7 +33,7 @@ export type SessionSummary = typeof SessionSummary.Type
 export type CloseReason = "displaced" | "revoked" | "disconnected" | "heartbeat_timeout" | "draining"
 
 export interface TunnelHandle {
-  /** A live view, of own properties: each is read anew. */
+  /** What is known at the moment of reading. */
   readonly summary: SessionSummary
   readonly recordHeartbeat: Effect.Effect<void>
   /** Ends the tunnel. Whatever it does, the store calls it at most once for each handle. */

@@ -43,7 +43,6 @@ export interface EdgeTunnelOptions {
 }
 
 export class EdgeTunnel implements TunnelHandle {
-  readonly summary: SessionSummary
   readonly recordHeartbeat: Effect.Effect<void>
   readonly #session: Session
   readonly #options: EdgeTunnelOptions
@@ -61,7 +60,6 @@ export class EdgeTunnel implements TunnelHandle {
     this.#options = options
     this.#lastHeartbeatAt = options.now()
     this.#connectedAt = DateTime.makeUnsafe(this.#lastHeartbeatAt)
-    this.summary = this.#liveSummary()
     this.recordHeartbeat = Effect.sync(() => {
       this.#lastHeartbeatAt = options.now()
     })
@@ -84,6 +82,27 @@ export class EdgeTunnel implements TunnelHandle {
 
   get token(): AuthenticatedToken {
     return this.#options.token
+  }
+
+  /** Another one at each reading: ten thousand tunnels hold none. */
+  get summary(): SessionSummary {
+    const { token, protocol, remoteAddress, proxyId } = this.#options
+    const { bytesIn, bytesOut } = this.#session.stats
+    return {
+      ...token,
+      protocol,
+      remoteAddress,
+      proxyId,
+      connectedAt: this.#connectedAt,
+      lastHeartbeatAt: DateTime.makeUnsafe(Math.max(this.#lastHeartbeatAt, this.#lastReceivedAt())),
+      agent: this.#hello?.agent ?? null,
+      hostname: this.#hello?.hostname ?? null,
+      services: this.#hello?.services?.map(({ name }) => name) ?? [DEFAULT_SERVICE],
+      roundTripMillis: this.#roundTripMillis,
+      streams: this.#streams,
+      bytesIn,
+      bytesOut
+    }
   }
 
   /** Tells the agent that it is registered. Only v2 has a way to. */
@@ -198,42 +217,6 @@ export class EdgeTunnel implements TunnelHandle {
     clearTimeout(this.#helloTimer)
     clearTimeout(this.#heartbeatTimer)
     this.#options.onClosed()
-  }
-
-  #liveSummary(): SessionSummary {
-    const tunnel = this
-    const { token, protocol, remoteAddress, proxyId } = this.#options
-    return {
-      ...token,
-      protocol,
-      remoteAddress,
-      proxyId,
-      connectedAt: this.#connectedAt,
-      get lastHeartbeatAt() {
-        return DateTime.makeUnsafe(Math.max(tunnel.#lastHeartbeatAt, tunnel.#lastReceivedAt()))
-      },
-      get agent() {
-        return tunnel.#hello?.agent ?? null
-      },
-      get hostname() {
-        return tunnel.#hello?.hostname ?? null
-      },
-      get services() {
-        return tunnel.#hello?.services?.map(({ name }) => name) ?? [DEFAULT_SERVICE]
-      },
-      get roundTripMillis() {
-        return tunnel.#roundTripMillis
-      },
-      get streams() {
-        return tunnel.#streams
-      },
-      get bytesIn() {
-        return tunnel.#session.stats.bytesIn
-      },
-      get bytesOut() {
-        return tunnel.#session.stats.bytesOut
-      }
-    }
   }
 }
 

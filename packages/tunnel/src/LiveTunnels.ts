@@ -165,8 +165,9 @@ export const make = Effect.fnUntraced(function* (
   const remove = Effect.fn("LiveTunnels.remove")(function* (tunnel: EdgeTunnel) {
     const { token } = tunnel
     if (tunnels.delete(tunnel)) {
-      closedBytes.in += tunnel.summary.bytesIn
-      closedBytes.out += tunnel.summary.bytesOut
+      const { bytesIn, bytesOut } = tunnel.summary
+      closedBytes.in += bytesIn
+      closedBytes.out += bytesOut
     }
     if (leaving.get(token.edgeId) === tunnel) leaving.delete(token.edgeId)
     yield* store.unregister(token.tokenId, tunnel)

@@ -1,7 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import type { Duplex } from "node:stream"
 import { Clock, Context, Effect, FiberSet, Layer, Random, type Stream } from "effect"
-import { WebSocketServer } from "ws"
+import { type WebSocket, WebSocketServer } from "ws"
 import type { EdgeId } from "@edge-relay/domain/Edges"
 import { type CloseReason, SessionStore } from "@edge-relay/domain/SessionStore"
 import { type AuthenticatedToken, SessionTokens } from "@edge-relay/domain/SessionTokens"
@@ -114,6 +114,7 @@ const make = Effect.fnUntraced(function* (given: TunnelServerOptions) {
     handleProtocols: (offered) => firstKnown(offered) ?? false
   })
   const now = () => clock.currentTimeMillisUnsafe()
+  const nextRandom = () => random.nextDoubleUnsafe()
   let pending = 0
 
   /** Everything that can be said no to, before anything is upgraded. */
@@ -154,6 +155,37 @@ const make = Effect.fnUntraced(function* (given: TunnelServerOptions) {
       })
   )
 
+  /** Not inside `upgrade`: what it is given lives as long as the tunnel, and a request is worth kilobytes. */
+  const openTunnel = (
+    webSocket: WebSocket,
+    offer: Offer,
+    token: AuthenticatedToken,
+    remoteAddress: string
+  ) => {
+    const session = new Session("server", new WebSocketTransport(webSocket), {
+      maxStreams: options.maxStreams
+    })
+    const tunnel = new EdgeTunnel(session, {
+      token,
+      protocol: offer.protocol,
+      remoteAddress,
+      proxyId: options.proxyId,
+      maxStreams: options.maxStreams,
+      helloTimeoutMillis: options.handshakeMillis,
+      statusTimeoutMillis: options.statusTimeoutMillis,
+      heartbeatMillis: options.heartbeatMillis,
+      now,
+      random: nextRandom,
+      onReady: () => run(live.register(tunnel)),
+      onBeat: (millis) => {
+        TunnelMetrics.roundTripSeconds.updateUnsafe(millis / 1000, context)
+        run(Effect.ignore(store.heartbeat(token.tokenId)))
+      },
+      onClosed: () => run(live.remove(tunnel))
+    })
+    live.add(tunnel)
+  }
+
   const upgrade = (
     request: IncomingMessage,
     socket: Duplex,
@@ -162,36 +194,15 @@ const make = Effect.fnUntraced(function* (given: TunnelServerOptions) {
     token: AuthenticatedToken
   ) =>
     Effect.sync(() => {
-      const remoteAddress = options.addressOf(request)
-      webSockets.handleUpgrade(request, socket, head, (webSocket) => {
-        const session = new Session("server", new WebSocketTransport(webSocket), {
-          maxStreams: options.maxStreams
-        })
-        const tunnel = new EdgeTunnel(session, {
-          token,
-          protocol: offer.protocol,
-          remoteAddress,
-          proxyId: options.proxyId,
-          maxStreams: options.maxStreams,
-          helloTimeoutMillis: options.handshakeMillis,
-          statusTimeoutMillis: options.statusTimeoutMillis,
-          heartbeatMillis: options.heartbeatMillis,
-          now,
-          random: () => random.nextDoubleUnsafe(),
-          onReady: () => run(live.register(tunnel)),
-          onBeat: (millis) => {
-            TunnelMetrics.roundTripSeconds.updateUnsafe(millis / 1000, context)
-            run(Effect.ignore(store.heartbeat(token.tokenId)))
-          },
-          onClosed: () => run(live.remove(tunnel))
-        })
-        live.add(tunnel)
-      })
+      socket.off("error", destroySelf)
+      webSockets.handleUpgrade(request, socket, head, (webSocket) =>
+        openTunnel(webSocket, offer, token, options.addressOf(request))
+      )
     })
 
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     // The client may go while its token is checked.
-    socket.on("error", () => socket.destroy())
+    socket.on("error", destroySelf)
     const offer = readOffer(request, options)
     if (offer instanceof HandshakeRefused) return refuse(socket, offer)
     pending++
@@ -223,6 +234,10 @@ const make = Effect.fnUntraced(function* (given: TunnelServerOptions) {
     drain: live.drain
   })
 })
+
+function destroySelf(this: Duplex): void {
+  this.destroy()
+}
 
 const tooMany = (detail: string, retryAfterMillis: number) =>
   Effect.fail(new HandshakeRefused({ status: 429, code: "too_many_requests", detail, retryAfterMillis }))
