@@ -1,21 +1,32 @@
-import { NodeCrypto } from "@effect/platform-node"
+import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
+import * as NodeRedis from "@effect/platform-node/NodeRedis"
 import { Effect, Layer } from "effect"
 import { Database } from "@edge-relay/storage/Database"
 import * as SqlStorage from "@edge-relay/storage/SqlStorage"
+import * as RedisConnection from "@edge-relay/tunnel/RedisConnection"
+import * as RedisSessionDirectory from "@edge-relay/tunnel/RedisSessionDirectory"
 import { SessionDirectory } from "@edge-relay/tunnel/SessionDirectory"
-import { Config } from "./Config.ts"
+import { Config, type Settings } from "./Config.ts"
 import { Readiness } from "./Readiness.ts"
 
 /** What `main.ts` closes `Server.ts` with: the database that the api shares, and the directory of the cluster. */
 export const layer = Layer.unwrap(
-  Effect.map(Config, ({ databaseUrl, proxyInternalUrl }) =>
+  Effect.map(Config, (config) =>
     Layer.mergeAll(SqlStorage.layer, readiness).pipe(
-      Layer.provideMerge(SessionDirectory.layerMemory(proxyInternalUrl)),
-      Layer.provide(Database.layer({ url: databaseUrl })),
+      Layer.provideMerge(directory(config)),
+      Layer.provide(Database.layer({ url: config.databaseUrl })),
       Layer.provide(NodeCrypto.layer)
     )
   )
 )
+
+/** Of this one proxy, or, in Redis, of all that there are. */
+const directory = ({ proxyInternalUrl: proxyUrl, redisUrl }: Settings) =>
+  redisUrl === undefined
+    ? SessionDirectory.layerMemory(proxyUrl)
+    : RedisSessionDirectory.layer({ proxyUrl }).pipe(
+        Layer.provide(RedisConnection.layer(NodeRedis.layer(RedisConnection.clientOptions(redisUrl))))
+      )
 
 const readiness = Layer.unwrap(
   Effect.gen(function* () {
