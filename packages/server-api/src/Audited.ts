@@ -4,8 +4,9 @@ import { CurrentUser } from "@edge-relay/domain/CurrentUser"
 import * as Domain from "@edge-relay/domain/StorageUnavailable"
 import { Transaction } from "@edge-relay/domain/Transaction"
 import { Effect, Option } from "effect"
-import { HttpEffect, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { HttpServerRequest } from "effect/http"
 import * as RequestId from "./RequestId.ts"
+import * as RetryAfter from "./RetryAfter.ts"
 
 /** What a request is known by in the audit log. */
 export const origin = ({ headers, remoteAddress }: HttpServerRequest.HttpServerRequest) => ({
@@ -35,20 +36,14 @@ export const make = Effect.gen(function* () {
   }
 })
 
-/** How soon to come again when the database is away, in seconds. */
-const retrySeconds = "5"
-
 /** The database is away: its own module logs why, and how often; the caller is told to come back. */
 export const orUnavailable = <A, E, R>(effect: Effect.Effect<A, E | Domain.StorageUnavailable, R>) =>
   Effect.catchIf(effect, isStorageUnavailable, (error) =>
-    Effect.logDebug(error.message).pipe(
-      Effect.andThen(
-        HttpEffect.appendPreResponseHandler((_request, response) =>
-          Effect.succeed(HttpServerResponse.setHeader(response, "retry-after", retrySeconds))
-        )
-      ),
-      Effect.andThen(
-        Effect.fail(new StorageUnavailable({ detail: "The database does not answer. Nothing was changed." }))
+    Effect.andThen(
+      Effect.logDebug(error.message),
+      RetryAfter.fail(
+        new StorageUnavailable({ detail: "The database does not answer. Nothing was changed." }),
+        RetryAfter.storeSeconds
       )
     )
   )

@@ -2,11 +2,14 @@ import { Oidc } from "@edge-relay/auth/Oidc"
 import { Database } from "@edge-relay/storage/Database"
 import * as SignInSessionsSql from "@edge-relay/storage/SignInSessionsSql"
 import * as SqlStorage from "@edge-relay/storage/SqlStorage"
+import * as RedisConnection from "@edge-relay/tunnel/RedisConnection"
+import * as RedisSessionDirectory from "@edge-relay/tunnel/RedisSessionDirectory"
 import { SessionDirectory } from "@edge-relay/tunnel/SessionDirectory"
 import { TunnelDialer } from "@edge-relay/tunnel/TunnelDialer"
 import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import { Effect, Layer } from "effect"
+import * as NodeRedis from "@effect/platform-node/NodeRedis"
+import { Effect, Layer, type Redacted } from "effect"
 import { RateLimiter } from "effect/persistence"
 import { AccessLog } from "./AccessLog.ts"
 import { Config, type Settings } from "./Config.ts"
@@ -27,19 +30,32 @@ export const layer = Layer.unwrap(
       PresenceRemote.layer({ internalKey: config.internalKey }).pipe(
         Layer.provide(NodeHttpClient.layerUndici)
       )
-    ).pipe(Layer.provide(SessionDirectory.layerMemory(config.proxyInternalUrl.origin)))
+    )
 
     const provider = Oidc.layer({ ...config.oidc, publicUrl: config.publicUrl })
+
+    const cluster = config.redisUrl === undefined ? alone(config.proxyInternalUrl) : together(config.redisUrl)
 
     return Layer.mergeAll(
       AccessLog.layer({ write: accessLines(config), format: config.logFormat }),
       database,
       proxies,
       provider,
-      RateLimiter.layer.pipe(Layer.provide(RateLimitStore.layerMemory))
-    ).pipe(Layer.provideMerge(NodeCrypto.layer))
+      RateLimiter.layer
+    ).pipe(Layer.provide(cluster), Layer.provideMerge(NodeCrypto.layer))
   })
 )
+
+/** One server of each kind. */
+const alone = (proxyInternalUrl: URL) =>
+  Layer.mergeAll(SessionDirectory.layerMemory(proxyInternalUrl.origin), RateLimitStore.layerMemory)
+
+/** Several: Redis says where edges are, and counts for all of them. */
+const together = (url: Redacted.Redacted<string>) =>
+  Layer.mergeAll(
+    RedisSessionDirectory.layerReader(),
+    RateLimiter.layerStoreRedis({ prefix: "edge-relay:limit:" })
+  ).pipe(Layer.provide(RedisConnection.layer(NodeRedis.layer(RedisConnection.clientOptions(url)))))
 
 /** Lines of requests are of level info. */
 const accessLines = ({ logLevel }: Settings) =>
@@ -54,10 +70,10 @@ export const layerReadiness = Layer.effectDiscard(
     const presence = yield* Presence
     yield* readiness.require("database", missing(database.ready))
     yield* readiness.require("identity provider", missing(oidc.ready))
-    yield* readiness.require(
-      "proxy",
-      Effect.sync(() => presence.missing()[0]?.reason)
-    )
+    for (const name of ["session directory", "proxy"]) {
+      const reason = () => presence.missing().find((one) => one.name === name)?.reason
+      yield* readiness.require(name, Effect.sync(reason))
+    }
   })
 )
 

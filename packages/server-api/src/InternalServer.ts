@@ -1,7 +1,9 @@
+import * as ProcessMetrics from "@edge-relay/tunnel/ProcessMetrics"
 import { Context, Effect, Layer, Metric } from "effect"
 import { PrometheusMetrics } from "effect/observability"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import { Config } from "./Config.ts"
+import { requestDuration } from "./gateway/Traffic.ts"
 import { drain, listen } from "./Listening.ts"
 import { LiveEvents } from "./LiveEvents.ts"
 import { Presence } from "./Presence.ts"
@@ -22,12 +24,15 @@ const make = Effect.gen(function* () {
   const readiness = yield* Readiness
   const live = yield* LiveEvents
   const presence = yield* Presence
+  const processMetrics = yield* ProcessMetrics.make
+  // So that it is shown before the first request.
+  yield* Metric.value(requestDuration)
   const fork = Effect.runForkWith(yield* Effect.context<never>())
 
   const metrics = Effect.gen(function* () {
     yield* Metric.update(listeners, live.count())
     yield* Metric.update(proxiesMissing, presence.missing().length)
-    yield* Metric.update(residentBytes, process.memoryUsage.rss())
+    yield* processMetrics.sample
     return yield* PrometheusMetrics.format()
   })
 
@@ -87,4 +92,3 @@ const listeners = Metric.gauge("api_event_listeners", { description: "Open event
 const proxiesMissing = Metric.gauge("api_proxies_missing", {
   description: "Proxies whose events are not followed"
 })
-const residentBytes = Metric.gauge("process_resident_memory_bytes", { description: "Resident memory" })

@@ -1,8 +1,9 @@
 import { StorageUnavailable, TooManyRequests } from "@edge-relay/domain/api/Problem"
 import { Context, Duration, Effect, Layer } from "effect"
-import { HttpEffect, type HttpServerRequest, HttpServerResponse } from "effect/http"
+import type { HttpServerRequest } from "effect/http"
 import { RateLimiter } from "effect/persistence"
 import { isIPv6 } from "node:net"
+import * as RetryAfter from "./RetryAfter.ts"
 
 /** How often something may be tried. The counts are kept in memory, or in Redis for all servers together. */
 export class Limits extends Context.Service<
@@ -50,25 +51,27 @@ const limits = {
 
 export type LimitName = keyof typeof limits
 
-/** Uncounted tries would be unlimited ones. */
-const cannotCount = (reason: RateLimiter.RateLimitStoreError): Effect.Effect<never, Refusal> =>
-  Effect.andThen(
-    Effect.logError("rate limits cannot be counted", reason),
-    Effect.fail(new StorageUnavailable({ detail: "Rate limits cannot be counted at the moment." }))
-  )
-
 type Refusal = TooManyRequests | StorageUnavailable
 
-const refuse = (
-  retryAfter: Duration.Duration
-): Effect.Effect<never, Refusal, HttpServerRequest.HttpServerRequest> => {
+type Refused = Effect.Effect<never, Refusal, HttpServerRequest.HttpServerRequest>
+
+const refuse = (retryAfter: Duration.Duration): Refused => {
   const seconds = Math.max(1, Math.ceil(Duration.toSeconds(retryAfter)))
-  return HttpEffect.appendPreResponseHandler((_request, response) =>
-    Effect.succeed(HttpServerResponse.setHeader(response, "retry-after", String(seconds)))
-  ).pipe(
-    Effect.andThen(Effect.fail(new TooManyRequests({ detail: `Too many tries. Try again in ${seconds} s.` })))
+  return RetryAfter.fail(
+    new TooManyRequests({ detail: `Too many tries. Try again in ${seconds} s.` }),
+    seconds
   )
 }
+
+/** Uncounted tries would be unlimited ones. */
+const cannotCount = (reason: RateLimiter.RateLimitStoreError): Refused =>
+  Effect.andThen(
+    Effect.logError("rate limits cannot be counted", reason),
+    RetryAfter.fail(
+      new StorageUnavailable({ detail: "Rate limits cannot be counted at the moment." }),
+      RetryAfter.storeSeconds
+    )
+  )
 
 /** Who shares a count: an IPv4 address, or the /64 that one IPv6 subscriber has. */
 export const countedAs = (address: string): string => {

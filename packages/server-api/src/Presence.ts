@@ -41,7 +41,7 @@ export class Presence extends Context.Service<
     ) => Effect.Effect<boolean, ProxyUnavailable>
     /** Calls back with each change, until the answer is called. */
     readonly watch: (onChange: (change: PresenceChange) => void) => () => void
-    /** Proxies that are not followed at the moment, and why: until they are, their edges seem offline. */
+    /** What keeps this from knowing anything: no proxy that is followed, or no list of them. */
     readonly missing: () => ReadonlyArray<{ readonly name: string; readonly reason: string }>
   }
 >()("@edge-relay/server-api/Presence") {}

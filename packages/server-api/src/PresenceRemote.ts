@@ -80,8 +80,10 @@ export const layer = (options: { readonly internalKey: Redacted.Redacted<string>
             : Effect.void
         })
 
+      let isListed = false
       const reconcile = Effect.gen(function* () {
         const proxies = yield* directory.proxies
+        isListed = true
         for (const proxy of proxies) {
           if (yield* FiberMap.has(followers, proxy)) continue
           lost.set(proxy, { reason: "is not followed yet", since: clock.currentTimeMillisUnsafe() })
@@ -93,7 +95,15 @@ export const layer = (options: { readonly internalKey: Redacted.Redacted<string>
           lost.delete(proxy)
           table.drop(proxy)
         }
-      }).pipe(Effect.catch((error) => Effect.logWarning("the list of proxies is not to be had", error)))
+      }).pipe(
+        // Those that are followed go on being; the directory says in its own log why it is away.
+        Effect.catchTag("DirectoryUnavailable", (error) =>
+          Effect.andThen(
+            isListed ? Effect.logWarning("the list of proxies is not to be had", error) : Effect.void,
+            Effect.sync(() => (isListed = false))
+          )
+        )
+      )
 
       /** Counters change without an event; they are asked for while somebody looks at lists. */
       const refreshLists = Effect.gen(function* () {
@@ -119,7 +129,15 @@ export const layer = (options: { readonly internalKey: Redacted.Redacted<string>
           return table.onlineOf(tenantId)
         },
         watch: (onChange) => table.watch(onChange),
-        missing: () => Array.from(lost.values(), ({ reason }) => ({ name: "proxy", reason })),
+        missing: () => {
+          if (!isListed) return [{ name: "session directory", reason: "does not answer" }]
+          const followed = Array.from(followers, ([proxy]) => proxy)
+          if (followed.length === 0) return [{ name: "proxy", reason: "none has announced itself" }]
+          // One of several may be gone for good; what it held is elsewhere.
+          return followed.every((proxy) => lost.has(proxy))
+            ? Array.from(lost.values(), ({ reason }) => ({ name: "proxy", reason }))
+            : []
+        },
 
         refresh: Effect.fnUntraced(function* (edgeId) {
           const proxy = table.proxyOf(edgeId)

@@ -1,10 +1,14 @@
+import { spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
+import { existsSync } from "node:fs"
 import { mkdtemp, rm } from "node:fs/promises"
 import { createServer, request } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { ApiProcess, freePort, until } from "./support/ApiProcess.ts"
+
+const redisServer = ["/usr/bin/redis-server", "/usr/local/bin/redis-server"].find((path) => existsSync(path))
 
 describe("npm run api", () => {
   let folder = ""
@@ -141,4 +145,50 @@ describe("npm run api", () => {
     assert.notInclude(api.output, "a-secret")
     for (const secret of [env.INTERNAL_KEY, env.SESSION_KEYS]) assert.notInclude(api.output, secret)
   })
+
+  it.skipIf(redisServer === undefined)(
+    "starts without its Redis, lets nobody guess codes uncounted, and heals",
+    async () => {
+      const { env, url } = await environment()
+      const redisPort = await freePort()
+      await using api = new ApiProcess({ ...env, REDIS_URL: `redis://127.0.0.1:${redisPort}` }, folder)
+      const missing = async () => {
+        const { missing } = await (await fetch(`${url}/readyz`)).json()
+        return missing.map(
+          ({ name, reason }: { readonly name: string; readonly reason: string }) => `${name} ${reason}`
+        )
+      }
+      const exchange = async () => {
+        const answer = await fetch(`${url}/api/pairing/exchange`, {
+          method: "POST",
+          headers: { "content-type": "application/json" },
+          body: JSON.stringify({ code: "BCDF-2345" })
+        })
+        return { status: answer.status, retryAfter: answer.headers.get("retry-after") }
+      }
+      const away = "session directory does not answer"
+      await until(missing, (names) => names.includes(away))
+      assert.deepStrictEqual(await exchange(), { status: 503, retryAfter: "5" })
+
+      const redis = spawn(redisServer ?? "", [
+        "--port",
+        String(redisPort),
+        "--save",
+        "",
+        "--appendonly",
+        "no"
+      ])
+      try {
+        await until(missing, (names) => names.includes("proxy none has announced itself"))
+        assert.notInclude(await missing(), away)
+        for (let tries = 0; tries < 10; tries++) assert.strictEqual((await exchange()).status, 400)
+        assert.strictEqual((await exchange()).status, 429)
+      } finally {
+        redis.kill("SIGKILL")
+      }
+      await until(exchange, ({ status }) => status === 503)
+      assert.strictEqual(await api.stop("SIGTERM"), 0, api.output)
+    },
+    60_000
+  )
 })
