@@ -104,7 +104,7 @@ export class Exchange implements ConnectionSink {
 
   start(): void {
     this.forwarding.response.once("close", this.#onBrowserGone)
-    const connection = this.mayUpgrade ? undefined : this.#pool.take(this.#repeatable, this.startedAt)
+    const connection = this.#pool.take(this.#repeatable, this.startedAt)
     if (connection === undefined) this.#dial()
     else this.#send(connection)
   }
