@@ -40,6 +40,8 @@ export class AgentState extends Context.Service<
     readonly folder: string
     readonly file: string
     readonly read: Effect.Effect<Credentials, NotPaired | StateUnusable>
+    /** Fails where a write would; writes nothing. For before what can be done only once. */
+    readonly checkWritable: Effect.Effect<void, StateUnusable>
     readonly write: (credentials: Credentials) => Effect.Effect<void, StateUnusable>
   }
 >()("@edge-relay/edge-agent/AgentState") {
@@ -52,9 +54,19 @@ export class AgentState extends Context.Service<
         const random = yield* SecureRandom.SecureRandom
         const file = path.join(folder, "credentials.json")
         const unusable = (problem: string) => new StateUnusable({ file, problem })
+        const checkWritable = (at: string): Effect.Effect<void, StateUnusable> =>
+          fs.access(at, { writable: true }).pipe(
+            Effect.catch((error) => {
+              const parent = path.dirname(at)
+              return error.reason._tag === "NotFound" && parent !== at
+                ? checkWritable(parent)
+                : Effect.fail(unusable(`cannot be written (${error.reason._tag})`))
+            })
+          )
         return AgentState.of({
           folder,
           file,
+          checkWritable: Effect.suspend(() => checkWritable(path.resolve(folder))),
           read: fs.readFileString(file).pipe(
             Effect.mapError((error) =>
               error.reason._tag === "NotFound" ? new NotPaired({ file }) : unusable("cannot be read")

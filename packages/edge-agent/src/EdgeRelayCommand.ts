@@ -101,6 +101,11 @@ export const make = (surroundings: Surroundings) => {
         )
         return yield* pairing.wait(begun)
       })
+      // A code works once: it is not spent on what cannot be kept.
+      yield* withState(
+        folder,
+        Effect.flatMap(AgentState, (state) => state.checkWritable)
+      )
       const granted: Granted = yield* Effect.provide(
         ask,
         Pairing.layer(url).pipe(Layer.provide(cloudClient(caFile)))

@@ -65,6 +65,24 @@ describe("AgentState", () => {
     )
   )
 
+  it.effect("knows beforehand that its folder cannot be written, and makes nothing to find out", () =>
+    withState((folder) =>
+      Effect.gen(function* () {
+        const fs = yield* FileSystem.FileSystem
+        yield* (yield* AgentState).checkWritable
+        assert.isFalse(yield* fs.exists(folder))
+        // `/proc` takes no folders, not even root's.
+        const error = yield* Effect.flip(
+          Effect.provide(
+            Effect.flatMap(AgentState, (state) => state.write(credentials("ert_x"))),
+            AgentState.layer("/proc/edge-relay")
+          )
+        )
+        assert.include(error.message, "cannot be written")
+      })
+    )
+  )
+
   it("finds the user's configuration folder, and ignores a relative one", () => {
     assert.strictEqual(defaultFolder({}, "/home/a"), "/home/a/.config/edge-relay")
     assert.strictEqual(defaultFolder({ XDG_CONFIG_HOME: "/c" }, "/home/a"), "/c/edge-relay")
