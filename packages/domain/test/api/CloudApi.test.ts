@@ -1,0 +1,119 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Authorization } from "@edge-relay/domain/api/Authorization"
+import { CloudApi, PublicApi } from "@edge-relay/domain/api/CloudApi"
+import { BodyRules, Conventions } from "@edge-relay/domain/api/Conventions"
+import * as Problem from "@edge-relay/domain/api/Problem"
+import { Timestamp } from "@edge-relay/domain/api/Timestamp"
+import { DateTime, Effect, Schema } from "effect"
+import { OpenApi } from "effect/http-api"
+
+const endpoints = Object.values(CloudApi.groups).flatMap((group) =>
+  Object.values(group.endpoints).map(({ method, middlewares, path }) => ({
+    name: `${method} ${path}`,
+    path: String(path),
+    middlewares
+  }))
+)
+
+describe("CloudApi", () => {
+  it("holds every endpoint but health's to its conventions, and asks who it is before it reads a body", () => {
+    for (const { middlewares, name, path } of endpoints) {
+      if (!path.startsWith("/api/")) continue
+      const order = Array.from(middlewares)
+      assert.include(order, Conventions, name)
+      // The first is the innermost.
+      assert.strictEqual(order[0], BodyRules, name)
+      if (order.includes(Authorization)) {
+        assert.isBelow(order.indexOf(Authorization), order.indexOf(Conventions), name)
+      }
+    }
+  })
+
+  it("has a code of its own for every problem, but the two ways for an edge to be offline", () => {
+    const problems = [
+      new Problem.InvalidRequest({}),
+      new Problem.BadMessage({}),
+      new Problem.InvalidCode({}),
+      new Problem.InvalidLogoutToken({}),
+      new Problem.SignInFailed({}),
+      new Problem.AuthorizationPending({}),
+      new Problem.SlowDown({}),
+      new Problem.AccessDenied({}),
+      new Problem.ExpiredToken({}),
+      new Problem.Unauthorized({}),
+      new Problem.CrossSite({}),
+      new Problem.NotFound({}),
+      new Problem.EdgeNotFound({}),
+      new Problem.EdgeSessionNotFound({}),
+      new Problem.MethodNotAllowed({}),
+      new Problem.Conflict({}),
+      new Problem.PayloadTooLarge({}),
+      new Problem.UnsupportedMediaType({}),
+      new Problem.TooManyRequests({}),
+      new Problem.EdgeBusy({}),
+      new Problem.InternalError({}),
+      new Problem.EdgeRefused({}),
+      new Problem.EdgeReset({}),
+      new Problem.EdgeOffline({}),
+      new Problem.ProviderUnavailable({}),
+      new Problem.StorageUnavailable({}),
+      new Problem.Unavailable({}),
+      new Problem.EdgeTimeout({})
+    ]
+    const codes = problems.map(({ code }) => code)
+    assert.strictEqual(new Set(codes).size, codes.length - 1)
+    for (const { code, status, title, type } of problems) {
+      assert.match(code, /^[a-z]+(_[a-z]+)*$/)
+      assert.isTrue(status >= 400 && status <= 504)
+      assert.strictEqual(type, "about:blank")
+      assert.notStrictEqual(title, "")
+    }
+  })
+
+  it.effect("writes a problem as RFC 9457 has it", () =>
+    Effect.gen(function* () {
+      const problem = new Problem.InvalidRequest({
+        detail: "name: is missing",
+        errors: [{ path: "name", message: "is missing" }]
+      })
+      assert.deepStrictEqual(yield* Schema.encodeEffect(Problem.InvalidRequest)(problem), {
+        type: "about:blank",
+        title: "Invalid request",
+        status: 400,
+        code: "invalid_request",
+        detail: "name: is missing",
+        errors: [{ path: "name", message: "is missing" }]
+      })
+    })
+  )
+
+  it.effect("writes a moment in UTC with milliseconds", () =>
+    Effect.gen(function* () {
+      const moment = DateTime.makeUnsafe("2026-02-03T04:05:06+02:00")
+      assert.strictEqual(yield* Schema.encodeEffect(Timestamp)(moment), "2026-02-03T02:05:06.000Z")
+    })
+  )
+})
+
+describe("The document of PublicApi", () => {
+  const { paths } = OpenApi.fromApi(PublicApi)
+
+  it("names every parameter that its paths have", () => {
+    for (const [path, operations] of Object.entries(paths)) {
+      assert.notInclude(path, ":")
+      const names = Array.from(path.matchAll(/\{(\w+)\}/g), ([, name]) => name).sort()
+      for (const [method, operation] of Object.entries(operations)) {
+        // A path has nothing but operations here.
+        const { parameters } = operation as OpenApi.OpenAPISpecOperation
+        const declared = parameters.filter((one) => one.in === "path").map(({ name }) => name)
+        assert.deepStrictEqual(declared.sort(), names, `${method} ${path}`)
+      }
+    }
+  })
+
+  it("tells the gateway's own answers from the edge's", () => {
+    const operation = paths["/api/edges/{edgeId}/devices"]?.get
+    assert.include(JSON.stringify(operation?.responses), "edge_offline")
+    assert.include(JSON.stringify(operation?.responses), "edge_timeout")
+  })
+})
