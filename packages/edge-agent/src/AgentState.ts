@@ -66,7 +66,9 @@ export class AgentState extends Context.Service<
         return AgentState.of({
           folder,
           file,
-          checkWritable: Effect.suspend(() => checkWritable(path.resolve(folder))),
+          checkWritable: Effect.suspend(() =>
+            checkWritable(path.join(path.resolve(folder), "credentials.json"))
+          ),
           read: fs.readFileString(file).pipe(
             Effect.mapError((error) =>
               error.reason._tag === "NotFound" ? new NotPaired({ file }) : unusable("cannot be read")
