@@ -2,6 +2,7 @@ import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Cause, Console, Effect, Exit, Layer, Runtime, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import { SimulatedEdge } from "./SimulatedEdge.ts"
+import * as Tracing from "./Tracing.ts"
 
 class CannotStart extends Schema.TaggedError<CannotStart>()("CannotStart", { message: Schema.String }) {
   // EX_CONFIG of sysexits.h.
@@ -35,8 +36,12 @@ const started = Effect.gen(function* () {
 })
 
 const edge = Command.make("edge", flags, (options) =>
-  Layer.launch(Layer.provide(Layer.effectDiscard(started), SimulatedEdge.layer(options))).pipe(
+  Layer.effectDiscard(started).pipe(
+    Layer.provide(SimulatedEdge.layer(options)),
+    Layer.provide(Tracing.layer),
+    Layer.launch,
     Effect.catchTags({
+      NotACollector: ({ message }) => new CannotStart({ message }),
       SimulatedEdgeCannotListen: ({ message }) =>
         new CannotStart({ message: `${message}; choose another: --port` }),
       PlatformError: ({ message }) => new CannotStart({ message: `${message}; choose another: --folder` })

@@ -11,6 +11,7 @@ import { type DevelopmentEnvironment, make } from "./development/Environment.ts"
 import * as PairedEdge from "./development/PairedEdge.ts"
 import { ProviderServer } from "./ProviderServer.ts"
 import { SimulatedEdge } from "./SimulatedEdge.ts"
+import * as Tracing from "./Tracing.ts"
 
 /** `npm start`: the whole system in one process, on loopback, each part as it is in production. */
 
@@ -53,7 +54,9 @@ const program = Effect.gen(function* () {
   const { edgePort, folder, providerPort, publicUrl, variables } = environment
   yield* Layer.build(ProviderServer.layer({ publicUrl, port: providerPort }))
   yield* Layer.build(
-    SimulatedEdge.layer({ port: edgePort, folder: `${folder}/edge`, name: "Simulated edge" })
+    SimulatedEdge.layer({ port: edgePort, folder: `${folder}/edge`, name: "Simulated edge" }).pipe(
+      Layer.provide(Tracing.layer)
+    )
   )
   yield* Layer.build(servers(environment))
   yield* PairedEdge.connect({
@@ -88,6 +91,7 @@ const badConfiguration = 78
 const configurationErrors = new Set([
   "NotAPort",
   "BadConfiguration",
+  "NotACollector",
   "CannotListen",
   "ProviderCannotListen",
   "SimulatedEdgeCannotListen"
