@@ -2,6 +2,7 @@ import type { Socket } from "node:net"
 import { WebSocket } from "ws"
 import type { RawData } from "ws"
 import { writeMasked, writeUnmasked } from "./WebSocketFrame.ts"
+import { WebSocketReader } from "./WebSocketReader.ts"
 import type { Transport } from "./yamux/Transport.ts"
 
 /** The peer's close frame, or the rest of what we sent, may take this long after `close`. */
@@ -17,6 +18,9 @@ const sendOptions = { binary: true, compress: false, fin: true }
  *
  * Made in the same turn in which the WebSocket opens, or before: a later listener would miss messages.
  * The WebSocket has to be made with `perMessageDeflate: false`, and with the `maxPayload` below.
+ *
+ * `ws` does the handshake, pings and the close; messages go past it, straight between the socket and us, and
+ * its "message" event is not emitted any more.
  */
 export class WebSocketTransport implements Transport {
   /**
@@ -32,12 +36,15 @@ export class WebSocketTransport implements Transport {
   closeReason = ""
 
   readonly #webSocket: WebSocket
-  /** A client masks what it sends (RFC 6455 section 5.3). */
-  readonly #masking: boolean
+  #socket: Socket | undefined = undefined
+  /** A client masks what it sends (RFC 6455 section 5.3); only its WebSocket has a URL. */
+  readonly #client: boolean
   /** What arrives before `onData` and `onClose` are set waits for them. */
   #onData: ((chunk: Buffer) => void) | undefined = undefined
   #onClose: ((error?: Error) => void) | undefined = undefined
   #early: Array<Buffer> = []
+  /** The peer's frames can no longer be read, its answer to our close frame included. */
+  #broken = false
   #closed = false
   #error: Error | undefined = undefined
   #closeTimer: NodeJS.Timeout | undefined = undefined
@@ -48,14 +55,15 @@ export class WebSocketTransport implements Transport {
 
   constructor(webSocket: WebSocket) {
     this.#webSocket = webSocket
-    // Only a client's WebSocket has a URL.
-    this.#masking = webSocket.url !== undefined && webSocket.url !== ""
+    this.#client = Boolean(webSocket.url)
     webSocket.binaryType = "nodebuffer"
     webSocket.on("message", (data, isBinary) => this.#onMessage(data, isBinary))
     webSocket.on("error", (error) => {
       this.#error ??= error
     })
     webSocket.on("close", (code, reason) => this.#onWebSocketClose(code, reason.toString()))
+    if (webSocket.readyState === WebSocket.OPEN) this.#attach()
+    else webSocket.once("open", () => this.#attach())
   }
 
   get onData(): (chunk: Buffer) => void {
@@ -89,22 +97,22 @@ export class WebSocketTransport implements Transport {
   }
 
   sendJoined(head: Uint8Array, payload: Uint8Array, written: () => void): void {
-    const socket = socketOf(this.#webSocket)
-    if (this.#webSocket.readyState !== WebSocket.OPEN || socket === undefined) return written()
+    if (this.#webSocket.readyState !== WebSocket.OPEN) return written()
     const done = (): void => {
       written()
       this.#sent()
     }
-    if (this.#masking) writeMasked(socket, head, payload, done)
-    else writeUnmasked(socket, head, payload, done)
+    if (this.#socket === undefined) this.#webSocket.send(Buffer.concat([head, payload]), sendOptions, done)
+    else if (this.#client) writeMasked(this.#socket, head, payload, done)
+    else writeUnmasked(this.#socket, head, payload, done)
   }
 
   cork(): void {
-    socketOf(this.#webSocket)?.cork()
+    this.#socket?.cork()
   }
 
   uncork(): void {
-    socketOf(this.#webSocket)?.uncork()
+    this.#socket?.uncork()
   }
 
   pause(): void {
@@ -120,6 +128,7 @@ export class WebSocketTransport implements Transport {
     // A paused WebSocket would never see the answer to its close frame.
     this.#webSocket.resume()
     this.#webSocket.close(code, shortened(reason))
+    if (this.#broken) this.#socket?.end()
     this.#closeTimer ??= setTimeout(() => this.#webSocket.terminate(), CLOSE_MILLIS).unref()
   }
 
@@ -127,15 +136,43 @@ export class WebSocketTransport implements Transport {
     this.#webSocket.terminate()
   }
 
+  /**
+   * Puts our reader in the place of `ws`'s on the socket, which goes on to get the control frames. Without a
+   * socket, or with one that is not as we know it, everything goes through `ws`.
+   */
+  #attach(): void {
+    // Private, and stable for ten years: there is no public way to cork, or to read past `ws`.
+    const { _socket: socket } = this.#webSocket as WebSocket & { readonly _socket?: Socket | null }
+    if (socket === undefined || socket === null || this.#webSocket.extensions !== "") return
+    const [toWebSocket, ...others] = socket.listeners("data")
+    if (toWebSocket === undefined || others.length > 0) return
+    this.#socket = socket
+    const reader = new WebSocketReader(!this.#client, {
+      onPayload: (chunk) => this.#receive(chunk),
+      onControl: (frame) => void toWebSocket.call(socket, frame),
+      onInvalid: (message) => {
+        this.#broken = true
+        this.onProtocolError(message)
+      }
+    })
+    socket.off("data", toWebSocket)
+    // Without an encoding, which nobody has set, a socket gives out Buffers.
+    socket.on("data", (chunk) => typeof chunk !== "string" && reader.push(chunk))
+    // What a paused socket still holds would otherwise be given to `ws` when it closes.
+    socket.prependListener("close", () => socket.read())
+  }
+
   #onMessage(data: RawData, isBinary: boolean): void {
     // With `binaryType` "nodebuffer" a message is one Buffer.
     const chunk = Buffer.isBuffer(data) ? data : Buffer.alloc(0)
-    if (!isBinary) this.onProtocolError(`a text message of ${chunk.length} bytes is not part of the protocol`)
-    else if (this.#onData !== undefined) this.#onData(chunk)
-    else {
-      this.#early.push(chunk)
-      this.#webSocket.pause()
-    }
+    if (isBinary) this.#receive(chunk)
+    else this.onProtocolError("a text message is not part of the protocol")
+  }
+
+  #receive(chunk: Buffer): void {
+    if (this.#onData !== undefined) return this.#onData(chunk)
+    this.#early.push(chunk)
+    this.#webSocket.pause()
   }
 
   #onWebSocketClose(code: number, reason: string): void {
@@ -158,10 +195,4 @@ const shortened = (text: string): string => {
   let short = text
   while (Buffer.byteLength(short) > LONGEST_REASON) short = short.slice(0, -1)
   return short
-}
-
-/** `ws` has no public way to cork its socket; without one, every message costs a system call of its own. */
-const socketOf = (webSocket: WebSocket): Socket | undefined => {
-  const { _socket: socket } = webSocket as WebSocket & { readonly _socket?: Socket | null }
-  return socket ?? undefined
 }

@@ -66,10 +66,7 @@ describe("WebSocketTransport", () => {
     assert.strictEqual(codeOf(await ended), "protocol_error")
     const [code, reason] = await once(peer, "close")
     assert.strictEqual(code, 4009)
-    assert.strictEqual(
-      String(reason),
-      "protocol error: a text message of 5 bytes is not part of the protocol"
-    )
+    assert.strictEqual(String(reason), "protocol error: a text message is not part of the protocol")
   })
 
   it("tells the peer why a session ended, with whole characters in at most 123 bytes", async () => {
@@ -82,16 +79,16 @@ describe("WebSocketTransport", () => {
   })
 
   it("keeps what arrives before a session is made", async () => {
-    const { peer, transport } = await connect()
+    const { clientTransport, peer, transport } = await connect()
     peer.send(ping(42, "SYN"))
     peer.send(ping(43, "SYN"))
     for (let n = 0; n < 20; n++) await new Promise((resolve) => setImmediate(resolve))
     const answers = new Promise<Buffer>((resolve) => {
       const parts: Array<Buffer> = []
-      peer.on("message", (message: Buffer) => {
-        parts.push(message)
+      clientTransport.onData = (chunk) => {
+        parts.push(chunk)
         if (Buffer.concat(parts).length === 24) resolve(Buffer.concat(parts))
-      })
+      }
     })
     sessionOver(transport)
     assert.deepStrictEqual(await answers, Buffer.concat([ping(42, "ACK"), ping(43, "ACK")]))
