@@ -27,6 +27,9 @@ export class UpgradedConnection {
     try {
       if (socket instanceof Socket) this.response.assignSocket(socket)
     } catch {
+      // Destroyed, so that nothing is forwarded: it would have no socket to be switched to.
+      this.response.on("error", ignore)
+      this.response.destroy()
       socket.destroy()
     }
     this.response.once("finish", () => socket.end())

@@ -186,6 +186,23 @@ describe("Gateway, upgrades", () => {
     }).pipe(Effect.provide(TestGateway.layer()))
   )
 
+  it.live("breaks off where an answer to an earlier request is still on its way, and lives on", () =>
+    Effect.gen(function* () {
+      const gateway = yield* TestGateway
+      const slow = yield* gateway.addEdge(yield* rawOrigin((socket) => socket.resume()))
+      const echo = yield* gateway.addEdge(yield* echoProtocol)
+      const first = `GET /api/edges/${slow}/http/ HTTP/1.1\r\nHost: a\r\nCookie: ${gateway.cookie}\r\n\r\n`
+      const upgrade = upgradeHead(gateway, `/api/edges/${echo}/http/`)
+      assert.strictEqual(yield* sendRaw(gateway.port, first + upgrade), "")
+      // Two hosts: refused before anybody is asked who it is from.
+      assert.strictEqual(yield* sendRaw(gateway.port, first + upgrade.replace("Host", "Host: b\r\nHost")), "")
+      const alone = yield* sendRaw(gateway.port, upgrade, (text) => text.endsWith("first,"))
+      assert.match(alone, /^HTTP\/1\.1 101 /)
+      assert.strictEqual(gateway.edge(echo).dialled, 1)
+      yield* eventually("the end at the slow edge", () => gateway.edge(slow).streams.size === 0)
+    }).pipe(Effect.provide(TestGateway.layer()))
+  )
+
   it.live("ignores an offer of HTTP/2, and one with a body", () =>
     Effect.gen(function* () {
       const gateway = yield* TestGateway
