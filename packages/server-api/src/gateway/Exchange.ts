@@ -22,6 +22,8 @@ export interface Forwarding {
   readonly head: RequestHead
   readonly edgeId: string
   readonly target: string
+  /** For the record: without its query, which may hold secrets. */
+  readonly path: string
   readonly session: SignInSession
   readonly requestId: string
   /** What the edge is told beside the browser's own headers, each line with its CRLF. */

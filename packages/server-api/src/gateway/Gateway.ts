@@ -1,24 +1,20 @@
 import { isCrossSite, isForeignOrigin } from "@edge-relay/auth/CrossSite"
 import * as Problem from "@edge-relay/domain/api/Problem"
-import { AuditLog } from "@edge-relay/domain/AuditLog"
-import { EdgeId } from "@edge-relay/domain/Edges"
 import type { SignInSession } from "@edge-relay/domain/SignInSession"
-import { TunnelDialer } from "@edge-relay/tunnel/TunnelDialer"
-import { DEFAULT_SERVICE } from "@edge-relay/tunnel/TunnelProtocol"
 import * as Tracing from "@edge-relay/tunnel/Tracing"
-import { Cause, Clock, Context, Effect, Layer, Schema, type Tracer } from "effect"
+import { Clock, Context, Effect, Layer, type Tracer } from "effect"
 import { randomBytes } from "node:crypto"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Duplex } from "node:stream"
+import * as Denials from "./Denials.ts"
 import { discardBody } from "./DiscardBody.ts"
 import { EdgeAccess } from "./EdgeAccess.ts"
-import { EdgePool } from "./EdgePool.ts"
-import { Exchange, type ExchangeOwner, type Forwarding } from "./Exchange.ts"
+import type { Forwarding } from "./Exchange.ts"
+import * as Forwarder from "./Forwarder.ts"
 import { GatewayAuth } from "./GatewayAuth.ts"
 import * as GatewayProblem from "./GatewayProblem.ts"
 import * as GatewayRoute from "./GatewayRoute.ts"
 import * as GatewaySpan from "./GatewaySpan.ts"
-import { LiveExchanges } from "./LiveExchanges.ts"
 import * as RequestHead from "./RequestHead.ts"
 import { Traffic } from "./Traffic.ts"
 import { UpgradedConnection } from "./UpgradedConnection.ts"
@@ -67,148 +63,33 @@ export interface GatewayOptions {
   readonly maxStreamsPerEdge?: number
 }
 
-const sweepMillis = 500
-/** Denials in the audit log, of one user and edge for one reason: once a minute, not once a try. */
-const auditMillis = 60_000
-const maxAudited = 1000
-
 const make = Effect.fnUntraced(function* (options: GatewayOptions) {
   const auth = yield* GatewayAuth
   const access = yield* EdgeAccess
-  const dialer = yield* TunnelDialer
   const traffic = yield* Traffic
-  const audit = yield* AuditLog
   const clock = yield* Clock.Clock
   const tracer = yield* Tracing.tracer
   const fork = Effect.runForkWith(yield* Effect.context<never>())
 
   const { publicUrl, firstByteMillis = 60_000, maxStreamsPerEdge = 1000, addressOf = socketAddress } = options
+  const forwarder = yield* Forwarder.make({ firstByteMillis, maxStreamsPerEdge })
+  const deny = yield* Denials.make
   const forwardedHost = `X-Forwarded-Proto: ${publicUrl.protocol.slice(0, -1)}\r\nX-Forwarded-Host: ${publicUrl.host}\r\n`
-  const now = () => clock.currentTimeMillisUnsafe()
-
-  // ---- ids of requests that came without one
 
   const idPrefix = randomBytes(9).toString("base64url")
   let ids = 0
   const requestIdOf = (sent: string | undefined): string =>
     sent !== undefined && acceptableId.test(sent) ? sent : `${idPrefix}-${(++ids).toString(36)}`
 
-  // ---- pools and exchanges
-
-  const pools = new Map<string, EdgePool>()
-  const live = new LiveExchanges((session, onEnded) => auth.watch(session, onEnded))
-
-  const poolOf = (edgeId: string): EdgePool | undefined => {
-    let pool = pools.get(edgeId)
-    if (pool === undefined && isEdgeId(edgeId)) {
-      pool = new EdgePool(edgeId, {
-        dial: (edgeId, span) => {
-          const opening = dialer.open(edgeId, DEFAULT_SERVICE)
-          return fork(span === undefined ? opening : Effect.withParentSpan(opening, span, withoutStack))
-        },
-        maxStreams: maxStreamsPerEdge,
-        now,
-        onEmpty: (pool) => pools.delete(pool.edgeId),
-        onDefect: (defect) => fork(Effect.logError("an edge's answer met a defect", Cause.die(defect)))
-      })
-      pools.set(edgeId, pool)
-    }
-    return pool
-  }
-
-  const tellBytes = (exchange: Exchange): void => {
-    exchange.count()
-    const bytes = exchange.bytesIn + exchange.bytesOut
-    if (bytes === exchange.bytesTold) return
-    traffic.addBytes(exchange.forwarding.session.tenantId, bytes - exchange.bytesTold)
-    exchange.bytesTold = bytes
-  }
-
   const endSpan = (span: Tracer.Span | undefined, status: number | null, cause: string | null): void => {
     if (span !== undefined) GatewaySpan.end(span, status, cause, clock.currentTimeNanosUnsafe())
   }
 
-  const owner: ExchangeOwner = {
-    now,
-    firstByteMillis,
-    onEnded: (exchange) => {
-      live.remove(exchange)
-      tellBytes(exchange)
-      const { session, edgeId, requestId, target, span } = exchange.forwarding
-      endSpan(span, exchange.status, exchange.cause)
-      traffic.record({
-        tenantId: session.tenantId,
-        edgeId,
-        requestId,
-        startedAt: exchange.startedAt,
-        method: exchange.method,
-        path: pathOf(target),
-        status: exchange.status,
-        cause: exchange.cause,
-        millis: now() - exchange.startedAt,
-        bytesIn: exchange.bytesIn,
-        bytesOut: exchange.bytesOut
-      })
-    },
-    onDied: ({ forwarding: { requestId, edgeId } }, failure) =>
-      fork(
-        Effect.logError("an edge's stream could not be opened", failure).pipe(
-          Effect.annotateLogs({ requestId, edgeId })
-        )
-      )
-  }
-
-  yield* Effect.acquireRelease(
-    Effect.sync(() =>
-      setInterval(() => {
-        const at = now()
-        live.sweep((exchange) => {
-          exchange.checkDeadline(at)
-          tellBytes(exchange)
-        })
-        for (const pool of pools.values()) pool.reap(at)
-      }, sweepMillis).unref()
-    ),
-    (timer) =>
-      Effect.sync(() => {
-        clearInterval(timer)
-        live.sweep((exchange) =>
-          exchange.fail(new Problem.Unavailable({ detail: "The server is stopping." }))
-        )
-        for (const pool of pools.values()) pool.destroy()
-      })
-  )
-
-  // ---- who may
-
-  const audited = new Map<string, number>()
-  const deny = (request: Asked, session: SignInSession, problem: GatewayProblem.GatewayProblem) => {
-    const key = `${session.userId} ${request.route.edgeId} ${problem.code}`
-    const at = now()
-    if (at - (audited.get(key) ?? Number.NEGATIVE_INFINITY) < auditMillis) return
-    audited.delete(key)
-    audited.set(key, at)
-    const [oldest] = audited.keys()
-    if (audited.size > maxAudited && oldest !== undefined) audited.delete(oldest)
-    const edgeId = isEdgeId(request.route.edgeId) ? request.route.edgeId : undefined
-    fork(
-      audit
-        .record({
-          action: "gateway.denied",
-          outcome: "failure",
-          tenantId: session.tenantId,
-          actor: session.userId,
-          edgeId,
-          address: addressOf(request.request),
-          requestId: request.requestId,
-          detail: problem.code
-        })
-        .pipe(Effect.catchCause((cause) => Effect.logWarning("a denial could not be recorded", cause)))
-    )
-  }
-
   const refuse = (asked: Asked, problem: GatewayProblem.GatewayProblem, session?: SignInSession): void => {
-    if (session !== undefined) deny(asked, session, problem)
+    if (session !== undefined) {
+      const { requestId, request, route } = asked
+      deny({ session, edgeId: route.edgeId, code: problem.code, address: addressOf(request), requestId })
+    }
     traffic.refused(problem.status, problem.code)
     endSpan(asked.span, problem.status, problem.code)
     if (asked.response.destroyed) return
@@ -219,7 +100,7 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
   const unavailable = (asked: Asked) => (error: unknown) => {
     fork(
       Effect.logWarning("a forwarded request could not be checked", error).pipe(
-        Effect.annotateLogs(asked.log)
+        Effect.annotateLogs({ requestId: asked.requestId, edgeId: asked.route.edgeId })
       )
     )
     refuse(asked, new Problem.StorageUnavailable({ detail: "It could not be looked up who may ask." }))
@@ -250,30 +131,26 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
   }
 
   const forward = (asked: Asked, session: SignInSession, allowed: boolean): void => {
-    const { request, response, head, requestId, expectsContinue, upgraded, span } = asked
+    const { request, response, head, requestId, path, expectsContinue, upgraded, span } = asked
     const { edgeId, prefix, target } = asked.route
-    const pool = allowed ? poolOf(edgeId) : undefined
-    if (pool === undefined) return refuse(asked, new Problem.EdgeNotFound({}), session)
     // The browser may have gone while it was looked up who it is.
     if (response.destroyed) return endSpan(span, null, "client_closed")
     const trace = span === undefined ? "" : GatewaySpan.lines(span, head)
-    const added = `X-Forwarded-For: ${addressOf(request)}\r\n${forwardedHost}X-Forwarded-Prefix: ${prefix}\r\nX-Request-Id: ${requestId}\r\nX-Edge-User: ${session.userId}\r\n${trace}`
     const forwarding: Forwarding = {
       request,
       response,
       head,
       edgeId,
       target,
+      path,
       session,
       requestId,
-      added,
+      added: `X-Forwarded-For: ${addressOf(request)}\r\n${forwardedHost}X-Forwarded-Prefix: ${prefix}\r\nX-Request-Id: ${requestId}\r\nX-Edge-User: ${session.userId}\r\n${trace}`,
       expectsContinue,
       span,
       ...(upgraded === undefined ? {} : { onSwitch: upgraded.switch })
     }
-    const exchange = new Exchange(forwarding, pool, owner)
-    live.add(exchange)
-    exchange.start()
+    if (!allowed || !forwarder.forward(forwarding)) refuse(asked, new Problem.EdgeNotFound({}), session)
   }
 
   const begin = (
@@ -307,17 +184,12 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
     const requestId = requestIdOf(head.requestId)
     options.watch?.(request, response, requestId, addressOf(request))
     const method = request.method ?? "GET"
-    const { edgeId } = route
+    const { edgeId, target } = route
+    const path = pathOf(target)
     const span =
-      tracer === undefined
-        ? undefined
-        : GatewaySpan.begin(
-            tracer,
-            { method, head, edgeId, requestId, path: pathOf(route.target) },
-            clock.currentTimeNanosUnsafe()
-          )
-    const log = { requestId, edgeId }
-    checkSession({ request, response, route, head, method, requestId, expectsContinue, upgraded, span, log })
+      tracer &&
+      GatewaySpan.begin(tracer, { method, head, edgeId, requestId, path }, clock.currentTimeNanosUnsafe())
+    checkSession({ request, response, route, head, method, path, requestId, expectsContinue, upgraded, span })
   }
 
   return Gateway.of({
@@ -344,17 +216,12 @@ interface Asked {
   readonly route: GatewayRoute.GatewayRoute
   readonly head: RequestHead.RequestHead
   readonly method: string
+  readonly path: string
   readonly requestId: string
   readonly expectsContinue: boolean
   readonly upgraded: UpgradedConnection | undefined
   readonly span: Tracer.Span | undefined
-  readonly log: { readonly requestId: string; readonly edgeId: string }
 }
-
-const isEdgeId = Schema.is(EdgeId)
-
-/** There is no line of ours where a request came from. */
-const withoutStack = { captureStackTrace: false } as const
 
 /** `::ffff:127.0.0.1` is 127.0.0.1, as a dual-stack socket says it. */
 const socketAddress = ({ socket }: IncomingMessage): string =>

@@ -268,21 +268,25 @@ describe("Gateway, when somebody gives up", () => {
         ["streaming", "GET"],
         ["uploading", "POST"]
       ] as const) {
-        const streams = gateway.edge(edgeId).dialled
-        const browser = begin(gateway, `/api/edges/${edgeId}/http/${name}`, method)
-        yield* eventually("a request at the edge", () => gateway.edge(edgeId).dialled > streams)
-        if (name === "streaming")
-          yield* Effect.callback<void>((resume) => void browser.once("data", () => resume(Effect.void)))
-        else yield* Effect.sleep("30 millis")
-        const gone = performance.now()
-        browser.destroy()
-        yield* eventually(`${name} reset`, () => seen.has(name))
-        assert.isBelow((seen.get(name) ?? 0) - gone, 100, name)
+        // The machine may have other things to do: the quickest of three tells what is waited for by design.
+        let quickest = Infinity
+        for (let count = 0; count < 3; count++) {
+          seen.delete(name)
+          const streams = gateway.edge(edgeId).dialled
+          const browser = begin(gateway, `/api/edges/${edgeId}/http/${name}`, method)
+          yield* eventually("a request at the edge", () => gateway.edge(edgeId).dialled > streams)
+          if (name === "streaming") {
+            yield* Effect.callback<void>((resume) => void browser.once("data", () => resume(Effect.void)))
+          } else yield* Effect.sleep("30 millis")
+          const gone = performance.now()
+          browser.destroy()
+          yield* eventually(`${name} reset`, () => seen.has(name))
+          quickest = Math.min(quickest, (seen.get(name) ?? 0) - gone)
+        }
+        assert.isBelow(quickest, 100, name)
       }
-      assert.deepStrictEqual(
-        gateway.traffic.recent(edgeId).map(({ cause }) => cause),
-        ["client_closed", "client_closed", "client_closed"]
-      )
+      assert.isTrue(gateway.traffic.recent(edgeId).every(({ cause }) => cause === "client_closed"))
+      assert.strictEqual(gateway.traffic.recent(edgeId).length, 9)
     }).pipe(Effect.provide(TestGateway.layer()))
   )
 

