@@ -1,36 +1,13 @@
-import { Config as Env, Context, Effect, Layer, Option, Redacted, Result, Schema } from "effect"
-import * as Values from "./ConfigValues.ts"
+import { type Fault, keyExample, read, variable } from "@edge-relay/server/Environment"
+import * as Values from "@edge-relay/server/EnvironmentValues"
+import { Context, Effect, Layer, type Redacted } from "effect"
 
-/**
- * What the API server is told by its environment, read once. Every fault is found before any is reported, so that
- * a new installation is put right in one go. A variable that is empty counts as unset.
- */
+/** What the API server is told by its environment, read once. */
 export class Config extends Context.Service<Config, Settings>()("@edge-relay/server-api/Config") {
   static readonly layer = Layer.effect(
     Config,
-    Effect.suspend(() => read)
+    Effect.suspend(() => settings)
   )
-}
-
-/** What is wrong with one variable. The value is not in it: it could be a secret. */
-export interface Fault {
-  readonly variable: string
-  readonly problem: string
-  readonly example: string
-}
-
-/** The environment does not say what it must. Exit status 78 (`EX_CONFIG`, sysexits.h). */
-export class BadConfiguration extends Schema.TaggedError<BadConfiguration>()("BadConfiguration", {
-  faults: Schema.Array(
-    Schema.Struct({ variable: Schema.String, problem: Schema.String, example: Schema.String })
-  )
-}) {
-  override get message(): string {
-    const lines = this.faults.map(
-      ({ variable, problem, example }) => `  ${variable} ${problem}, e.g. ${variable}=${example}`
-    )
-    return `the configuration has ${lines.length === 1 ? "a fault" : `${lines.length} faults`}:\n${lines.join("\n")}`
-  }
 }
 
 export interface Settings {
@@ -71,25 +48,6 @@ export interface Settings {
   }
 }
 
-/** A variable's value, or its fault. */
-const variable = <A>(
-  name: string,
-  example: string,
-  parse: Values.Parse<A>
-): Effect.Effect<Result.Result<A, Fault>> =>
-  Effect.map(Effect.result(Env.option(Env.String(name))), (found) => {
-    // Only a source that cannot be read fails here.
-    const given = Result.isSuccess(found) ? Option.getOrUndefined(found.success) : undefined
-    return Result.mapError(parse(given === "" ? undefined : given), (problem) => ({
-      variable: name,
-      problem,
-      example
-    }))
-  })
-
-/** A random key, as an example to copy would be copied: these show the command instead. */
-const keyExample = "$(openssl rand -base64 32)"
-
 const variables = {
   publicUrl: variable(
     "PUBLIC_URL",
@@ -108,7 +66,7 @@ const variables = {
   proxyInternalUrl: variable(
     "PROXY_INTERNAL_URL",
     "http://127.0.0.1:3801",
-    Values.withDefault("http://127.0.0.1:3801", Values.url(["http:", "https:"]))
+    Values.withDefault("http://127.0.0.1:3801", Values.internalUrl)
   ),
   internalKey: variable("INTERNAL_KEY", keyExample, Values.required(Values.internalKey)),
   databaseUrl: variable(
@@ -165,75 +123,52 @@ const variables = {
   tracesShare: variable("OTEL_TRACES_SAMPLER_ARG", "0.1", Values.withDefault("1", Values.share))
 }
 
-const read = Effect.gen(function* () {
-  const found = yield* Effect.all(variables)
-  const outcomes: ReadonlyArray<Result.Result<unknown, Fault>> = Object.values(found)
-  const faults = outcomes.filter(Result.isFailure).map(({ failure }) => failure)
-  const all = [...faults, ...contradictions(found)]
-  if (all.length > 0) return yield* new BadConfiguration({ faults: all })
-  const get = Result.getOrThrow
-  const serviceClientId = get(found.serviceClientId)
-  const serviceClientSecret = get(found.serviceClientSecret)
-  const settings: Settings = {
-    publicUrl: get(found.publicUrl),
-    tunnelUrl: get(found.tunnelUrl),
-    host: get(found.host),
-    port: get(found.port),
-    internalHost: get(found.internalHost),
-    internalPort: get(found.internalPort),
-    proxyInternalUrl: get(found.proxyInternalUrl),
-    internalKey: get(found.internalKey),
-    databaseUrl: get(found.databaseUrl),
-    redisUrl: get(found.redisUrl),
-    sessionKeys: get(found.sessionKeys),
-    sessionIdleHours: get(found.sessionIdleHours),
-    sessionMaxHours: get(found.sessionMaxHours),
+const settings = Effect.map(
+  Effect.suspend(() => read(variables, contradictions)),
+  ({
+    issuer,
+    clientId,
+    clientSecret,
+    scopes,
+    tenantClaim,
+    serviceClientId,
+    serviceClientSecret,
+    ...found
+  }): Settings => ({
+    ...found,
     oidc: {
-      issuer: get(found.issuer),
-      clientId: get(found.clientId),
-      clientSecret: get(found.clientSecret),
-      scopes: get(found.scopes),
-      tenantClaim: get(found.tenantClaim),
+      issuer,
+      clientId,
+      clientSecret,
+      scopes,
+      tenantClaim,
       service:
         serviceClientId === undefined || serviceClientSecret === undefined
           ? undefined
           : { clientId: serviceClientId, clientSecret: serviceClientSecret }
     },
-    trustedProxies: get(found.trustedProxies) ?? [],
-    logLevel: get(found.logLevel),
-    logFormat: get(found.logFormat) ?? (process.stdout.isTTY ? "pretty" : "json"),
-    drainSeconds: get(found.drainSeconds),
-    auditDays: get(found.auditDays),
-    tracing: {
-      endpoint: get(found.tracesEndpoint),
-      serviceName: get(found.serviceName),
-      share: get(found.tracesShare)
-    }
-  }
-  return settings
-})
+    trustedProxies: found.trustedProxies ?? [],
+    logFormat: found.logFormat ?? (process.stdout.isTTY ? "pretty" : "json"),
+    tracing: { endpoint: found.tracesEndpoint, serviceName: found.serviceName, share: found.tracesShare }
+  })
+)
 
-/** What each variable alone cannot show. */
 const contradictions = (found: {
-  readonly publicUrl: Result.Result<URL, Fault>
-  readonly issuer: Result.Result<URL, Fault>
-  readonly serviceClientId: Result.Result<string | undefined, Fault>
-  readonly serviceClientSecret: Result.Result<unknown, Fault>
+  readonly publicUrl?: URL
+  readonly issuer?: URL
+  readonly serviceClientId?: string | undefined
+  readonly serviceClientSecret?: unknown
 }): ReadonlyArray<Fault> => {
   const faults: Array<Fault> = []
-  const [id, secretOf] = [
-    Result.getOrUndefined(found.serviceClientId),
-    Result.getOrUndefined(found.serviceClientSecret)
-  ]
-  if ((id === undefined) !== (secretOf === undefined)) {
+  const id = found.serviceClientId
+  if ((id === undefined) !== (found.serviceClientSecret === undefined)) {
     faults.push({
       variable: id === undefined ? "OIDC_SERVICE_CLIENT_ID" : "OIDC_SERVICE_CLIENT_SECRET",
       problem: "is required with its other half, or neither",
       example: id === undefined ? "edge-relay-service" : "from-the-provider"
     })
   }
-  const issuerUrl = Result.getOrUndefined(found.issuer)
-  if (issuerUrl?.protocol === "http:" && Result.getOrUndefined(found.publicUrl)?.protocol === "https:") {
+  if (found.issuer?.protocol === "http:" && found.publicUrl?.protocol === "https:") {
     faults.push({
       variable: "OIDC_ISSUER",
       problem: "must be https where PUBLIC_URL is",

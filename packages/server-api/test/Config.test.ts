@@ -72,7 +72,9 @@ describe("Config", () => {
         DRAIN_SECONDS: "soon",
         AUDIT_DAYS: "0",
         SESSION_IDLE_HOURS: "0",
-        SESSION_MAX_HOURS: "1.5"
+        SESSION_MAX_HOURS: "1.5",
+        OTEL_EXPORTER_OTLP_ENDPOINT: "hunter2",
+        OTEL_TRACES_SAMPLER_ARG: "1.1"
       }
       const error = yield* Effect.flip(read(faulty))
       const found = error.faults.map(({ variable }) => variable)

@@ -1,27 +1,9 @@
-import { BlockList, isIP } from "node:net"
+import { type Fault, keyExample, read, variable } from "@edge-relay/server/Environment"
+import * as Values from "@edge-relay/server/EnvironmentValues"
+import { Context, Effect, Layer, type Redacted } from "effect"
 import { hostname } from "node:os"
-import { Config as Env, Context, Effect, Layer, Option, Redacted, Result, Schema } from "effect"
 
-/**
- * What the proxy is told by its environment, read once. Every fault is found before any is reported, so that a new
- * installation is put right in one go. A variable that is empty counts as unset.
- */
-
-/** What is wrong with one variable. The value is not in it: it could be a secret. */
-const Fault = Schema.Struct({ variable: Schema.String, problem: Schema.String, example: Schema.String })
-type Fault = typeof Fault.Type
-
-/** The environment does not say what it must. Exit status 78 (`EX_CONFIG`, sysexits.h). */
-export class BadConfiguration extends Schema.TaggedError<BadConfiguration>()("BadConfiguration", {
-  faults: Schema.Array(Fault)
-}) {
-  override get message(): string {
-    const lines = this.faults.map(
-      ({ variable, problem, example }) => `  ${variable} ${problem}, e.g. ${variable}=${example}`
-    )
-    return `the configuration has ${lines.length === 1 ? "a fault" : `${lines.length} faults`}:\n${lines.join("\n")}`
-  }
-}
+/** What the proxy is told by its environment, read once. */
 
 export interface Settings {
   readonly tunnelHost: string
@@ -36,7 +18,7 @@ export interface Settings {
   /** First-generation clients send their token in the query. */
   readonly acceptQueryToken: boolean
   /** Whose `X-Forwarded-For` counts. */
-  readonly trustedProxies: BlockList | undefined
+  readonly trustedProxies: ReadonlyArray<string>
   readonly maxSessions: number
   readonly maxStreams: number
   readonly heartbeatMillis: number
@@ -57,200 +39,81 @@ export interface Settings {
 export class Config extends Context.Service<Config, Settings>()("@edge-relay/server-proxy/Config") {
   static readonly layer = Layer.effect(
     Config,
-    Effect.suspend(() => read)
+    Effect.suspend(() => settings)
   )
 }
-
-type Parse<A> = (text: string) => Result.Result<A, string>
-
-interface Variable<A> {
-  readonly example: string
-  /** In the place of a variable that is unset; without one it is required. */
-  readonly fallback?: string
-  readonly parse: Parse<A>
-}
-
-const text: Parse<string> = Result.succeed
-
-const matching =
-  (pattern: RegExp, problem: string): Parse<string> =>
-  (value) =>
-    pattern.test(value) ? Result.succeed(value) : Result.fail(problem)
-
-const wholeNumber =
-  (least: number, most: number): Parse<number> =>
-  (value) =>
-    /^\d{1,9}$/.test(value) && Number(value) >= least && Number(value) <= most
-      ? Result.succeed(Number(value))
-      : Result.fail(`must be a whole number from ${least} to ${most}`)
-
-const seconds =
-  (least: number, most: number): Parse<number> =>
-  (value) => {
-    const number = /^\d{1,9}(\.\d{1,3})?$/.test(value) ? Number(value) : Number.NaN
-    return number >= least && number <= most
-      ? Result.succeed(number * 1000)
-      : Result.fail(`must be a number of seconds from ${least} to ${most}`)
-  }
-
-const oneOf =
-  <const A extends string>(...values: ReadonlyArray<A>): Parse<A> =>
-  (value) => {
-    const found = values.find((one) => one.toLowerCase() === value.toLowerCase())
-    return found === undefined ? Result.fail(`must be one of ${values.join(", ")}`) : Result.succeed(found)
-  }
-
-const host: Parse<string> = (value) =>
-  isIP(value) !== 0 || /^[a-z\d]([a-z\d.-]{0,252})$/i.test(value)
-    ? Result.succeed(value)
-    : Result.fail("must be an address or a host name")
-
-const httpUrl: Parse<URL> = (value) => {
-  const url = URL.parse(value)
-  return url !== null && (url.protocol === "http:" || url.protocol === "https:")
-    ? Result.succeed(url)
-    : Result.fail("must be a URL that begins with http:// or https://")
-}
-
-/** An origin: whoever dials adds the path. */
-const httpOrigin: Parse<string> = (value) => {
-  const url = URL.parse(value)
-  return url?.protocol === "http:" && url.pathname === "/" && url.search === ""
-    ? Result.succeed(url.origin)
-    : Result.fail("must be a URL that begins with http://, without a path")
-}
-
-const key: Parse<Redacted.Redacted<string>> = (value) =>
-  Buffer.byteLength(value) >= 32
-    ? Result.succeed(Redacted.make(value))
-    : Result.fail("must be 32 bytes at least")
-
-const secret =
-  (pattern: RegExp, problem: string): Parse<Redacted.Redacted<string>> =>
-  (value) =>
-    Result.map(matching(pattern, problem)(value), (matched) => Redacted.make(matched))
-
-const optional =
-  <A>(parse: Parse<A>): Parse<A | undefined> =>
-  (value) =>
-    value === "" ? Result.succeed(undefined) : parse(value)
-
-const addresses: Parse<BlockList> = (value) => {
-  const list = new BlockList()
-  for (const entry of value.split(",").map((part) => part.trim())) {
-    const [address = "", prefix, ...rest] = entry.split("/")
-    const family = isIP(address) === 6 ? "ipv6" : "ipv4"
-    const bits = Number(prefix ?? 0)
-    const isGood = isIP(address) !== 0 && rest.length === 0 && bits <= (family === "ipv6" ? 128 : 32)
-    if (!isGood || !/^\d{0,3}$/.test(prefix ?? "")) {
-      return Result.fail("must be addresses or subnets, separated by commas")
-    }
-    if (prefix === undefined) list.addAddress(address, family)
-    else list.addSubnet(address, bits, family)
-  }
-  return Result.succeed(list)
-}
-
-const port = wholeNumber(0, 65_535)
 
 const variables = {
-  TUNNEL_HOST: { example: "0.0.0.0", fallback: "127.0.0.1", parse: host },
-  TUNNEL_PORT: { example: "3800", fallback: "3800", parse: port },
-  INTERNAL_HOST: { example: "10.0.0.7", fallback: "127.0.0.1", parse: host },
-  INTERNAL_PORT: { example: "3801", fallback: "3801", parse: port },
-  PROXY_INTERNAL_URL: {
-    example: "http://10.0.0.7:3801",
-    fallback: "http://127.0.0.1:3801",
-    parse: httpOrigin
-  },
-  INTERNAL_KEY: { example: "$(openssl rand -base64 32)", parse: key },
-  DATABASE_URL: {
-    example: "postgres://relay:secret@db/relay",
-    fallback: "sqlite:.edge-relay/edge-relay.db",
-    parse: secret(/^(sqlite:.+|postgres(ql)?:\/\/.+)/, "must begin with sqlite: or postgres://")
-  },
-  REDIS_URL: {
-    example: "redis://127.0.0.1:6379",
-    fallback: "",
-    parse: optional(secret(/^rediss?:\/\/.+/, "must begin with redis:// or rediss://"))
-  },
-  TUNNEL_QUERY_TOKEN: { example: "false", fallback: "true", parse: oneOf("true", "false") },
-  TRUSTED_PROXIES: { example: "10.0.0.0/8", fallback: "", parse: optional(addresses) },
-  MAX_SESSIONS: { example: "20000", fallback: "20000", parse: wholeNumber(1, 1_000_000) },
-  MAX_STREAMS: { example: "1024", fallback: "1024", parse: wholeNumber(2, 1_000_000) },
-  HEARTBEAT_SECONDS: { example: "15", fallback: "15", parse: seconds(0.01, 3600) },
-  SILENCE_SECONDS: { example: "45", fallback: "45", parse: seconds(0.1, 3600) },
-  HANDSHAKE_SECONDS: { example: "10", fallback: "10", parse: seconds(0.1, 600) },
-  DRAIN_SECONDS: { example: "30", fallback: "30", parse: seconds(0, 3600) },
-  PROXY_ID: { example: "proxy-a", fallback: `${hostname()}-${process.pid}`, parse: text },
-  LOG_LEVEL: { example: "info", fallback: "info", parse: oneOf("Debug", "Info", "Warn", "Error") },
-  LOG_FORMAT: { example: "json", fallback: "", parse: optional(oneOf("json", "pretty")) },
-  OTEL_EXPORTER_OTLP_ENDPOINT: { example: "http://127.0.0.1:4318", fallback: "", parse: optional(httpUrl) },
-  OTEL_SERVICE_NAME: { example: "edge-relay-proxy", fallback: "edge-relay-proxy", parse: text }
-} satisfies Record<string, Variable<unknown>>
-
-type Variables = typeof variables
-type Values = {
-  readonly [Name in keyof Variables]: Result.Result.Success<ReturnType<Variables[Name]["parse"]>>
-}
-
-const readVariable = Effect.fnUntraced(function* <A>(
-  name: string,
-  { example, fallback, parse }: Variable<A>
-) {
-  // A source that cannot be read is one that does not have the variable.
-  const given = yield* Effect.orElseSucceed(Env.option(Env.String(name)), Option.none)
-  const found = Option.getOrUndefined(Option.filter(given, (value) => value !== "")) ?? fallback
-  const parsed = found === undefined ? Result.fail("is required") : parse(found)
-  return Result.mapError(parsed, (problem): Fault => ({ variable: name, problem, example }))
-})
-
-/** What each variable alone cannot show. */
-const contradictions = ({
-  HEARTBEAT_SECONDS: heartbeat,
-  SILENCE_SECONDS: silence
-}: Readonly<Record<string, Result.Result<unknown, Fault>>>): ReadonlyArray<Fault> => {
-  const beats = Number(heartbeat && Result.getOrUndefined(heartbeat))
-  const patience = Number(silence && Result.getOrUndefined(silence))
-  if (!(patience < 2 * beats)) return []
-  return [{ variable: "SILENCE_SECONDS", problem: "must be twice HEARTBEAT_SECONDS at least", example: "45" }]
-}
-
-const read = Effect.gen(function* () {
-  const results = yield* Effect.all(
-    Object.fromEntries(
-      Object.entries(variables).map(([name, variable]) => [name, readVariable<unknown>(name, variable)])
-    )
+  tunnelHost: variable("TUNNEL_HOST", "0.0.0.0", Values.withDefault("127.0.0.1", Values.host)),
+  tunnelPort: variable("TUNNEL_PORT", "3800", Values.withDefault("3800", Values.port)),
+  internalHost: variable("INTERNAL_HOST", "10.0.0.7", Values.withDefault("127.0.0.1", Values.host)),
+  internalPort: variable("INTERNAL_PORT", "3801", Values.withDefault("3801", Values.port)),
+  proxyInternalUrl: variable(
+    "PROXY_INTERNAL_URL",
+    "http://10.0.0.7:3801",
+    Values.withDefault("http://127.0.0.1:3801", Values.internalUrl)
+  ),
+  internalKey: variable("INTERNAL_KEY", keyExample, Values.required(Values.internalKey)),
+  databaseUrl: variable(
+    "DATABASE_URL",
+    "postgres://relay:secret@db/relay",
+    Values.withDefault("sqlite:.edge-relay/edge-relay.db", Values.databaseUrl)
+  ),
+  redisUrl: variable("REDIS_URL", "redis://127.0.0.1:6379", Values.optional(Values.redisUrl)),
+  queryToken: variable(
+    "TUNNEL_QUERY_TOKEN",
+    "false",
+    Values.withDefault("true", Values.oneOf("true", "false"))
+  ),
+  trustedProxies: variable("TRUSTED_PROXIES", "10.0.0.0/8", Values.optional(Values.addresses)),
+  maxSessions: variable(
+    "MAX_SESSIONS",
+    "20000",
+    Values.withDefault("20000", Values.wholeNumber(1, 1_000_000))
+  ),
+  maxStreams: variable("MAX_STREAMS", "1024", Values.withDefault("1024", Values.wholeNumber(2, 1_000_000))),
+  heartbeatMillis: variable("HEARTBEAT_SECONDS", "15", Values.withDefault("15", Values.seconds(0.01, 3600))),
+  silenceMillis: variable("SILENCE_SECONDS", "45", Values.withDefault("45", Values.seconds(0.1, 3600))),
+  handshakeMillis: variable("HANDSHAKE_SECONDS", "10", Values.withDefault("10", Values.seconds(0.1, 600))),
+  drainMillis: variable("DRAIN_SECONDS", "30", Values.withDefault("30", Values.seconds(0, 3600))),
+  proxyId: variable("PROXY_ID", "proxy-a", Values.withDefault(`${hostname()}-${process.pid}`, Values.text)),
+  logLevel: variable(
+    "LOG_LEVEL",
+    "info",
+    Values.withDefault("info", Values.oneOf("Debug", "Info", "Warn", "Error"))
+  ),
+  logFormat: variable("LOG_FORMAT", "json", Values.optional(Values.oneOf("json", "pretty"))),
+  tracesEndpoint: variable(
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "http://127.0.0.1:4318",
+    Values.optional(Values.url(["http:", "https:"]))
+  ),
+  serviceName: variable(
+    "OTEL_SERVICE_NAME",
+    "edge-relay-proxy",
+    Values.withDefault("edge-relay-proxy", Values.text)
   )
-  const faults = Object.values(results)
-    .filter(Result.isFailure)
-    .map(({ failure }) => failure)
-  faults.push(...contradictions(results))
-  if (faults.length > 0) return yield* new BadConfiguration({ faults })
-  // Each is what the parser of its own name gave; fromEntries cannot say so.
-  const values = Object.fromEntries(
-    Object.entries(results).map(([name, result]) => [name, Result.getOrThrow(result)])
-  ) as Values
-  return {
-    tunnelHost: values.TUNNEL_HOST,
-    tunnelPort: values.TUNNEL_PORT,
-    internalHost: values.INTERNAL_HOST,
-    internalPort: values.INTERNAL_PORT,
-    proxyInternalUrl: values.PROXY_INTERNAL_URL,
-    internalKey: values.INTERNAL_KEY,
-    databaseUrl: values.DATABASE_URL,
-    redisUrl: values.REDIS_URL,
-    acceptQueryToken: values.TUNNEL_QUERY_TOKEN === "true",
-    trustedProxies: values.TRUSTED_PROXIES,
-    maxSessions: values.MAX_SESSIONS,
-    maxStreams: values.MAX_STREAMS,
-    heartbeatMillis: values.HEARTBEAT_SECONDS,
-    silenceMillis: values.SILENCE_SECONDS,
-    handshakeMillis: values.HANDSHAKE_SECONDS,
-    drainMillis: values.DRAIN_SECONDS,
-    proxyId: values.PROXY_ID,
-    logLevel: values.LOG_LEVEL,
-    logFormat: values.LOG_FORMAT ?? (process.stdout.isTTY ? "pretty" : "json"),
-    tracing: { endpoint: values.OTEL_EXPORTER_OTLP_ENDPOINT, serviceName: values.OTEL_SERVICE_NAME }
-  } satisfies Settings
-})
+}
+
+const settings = Effect.map(
+  Effect.suspend(() => read(variables, contradictions)),
+  ({ proxyInternalUrl, queryToken, tracesEndpoint, serviceName, ...found }): Settings => ({
+    ...found,
+    proxyInternalUrl: proxyInternalUrl.origin,
+    acceptQueryToken: queryToken === "true",
+    trustedProxies: found.trustedProxies ?? [],
+    logFormat: found.logFormat ?? (process.stdout.isTTY ? "pretty" : "json"),
+    tracing: { endpoint: tracesEndpoint, serviceName }
+  })
+)
+
+const contradictions = ({
+  heartbeatMillis,
+  silenceMillis
+}: {
+  readonly heartbeatMillis?: number
+  readonly silenceMillis?: number
+}): ReadonlyArray<Fault> =>
+  heartbeatMillis === undefined || silenceMillis === undefined || silenceMillis >= 2 * heartbeatMillis
+    ? []
+    : [{ variable: "SILENCE_SECONDS", problem: "must be twice HEARTBEAT_SECONDS at least", example: "45" }]

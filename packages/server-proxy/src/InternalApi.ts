@@ -10,7 +10,7 @@ import { TunnelServer } from "@edge-relay/tunnel/TunnelServer"
 import { Config } from "./Config.ts"
 import { sendEvents } from "./InternalEvents.ts"
 import { InternalStreams } from "./InternalStreams.ts"
-import { listen } from "./Listening.ts"
+import { listenScoped } from "@edge-relay/server/Listening"
 import * as ProxyMetrics from "./ProxyMetrics.ts"
 import { Readiness } from "./Readiness.ts"
 
@@ -145,7 +145,7 @@ const make = Effect.gen(function* () {
   }
 
   const server = createServer(onRequest).on("upgrade", onUpgrade)
-  const port = yield* listen(server, { host: internalHost, port: internalPort, variable: "INTERNAL_PORT" })
+  const port = yield* listenScoped(server, internalHost, internalPort, "INTERNAL_PORT")
   return InternalApi.of({ port })
 })
 

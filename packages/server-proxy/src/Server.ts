@@ -3,11 +3,11 @@ import { Context, Effect, Layer } from "effect"
 import { SessionStore } from "@edge-relay/domain/SessionStore"
 import * as Tracing from "@edge-relay/tunnel/Tracing"
 import { TunnelServer } from "@edge-relay/tunnel/TunnelServer"
-import { clientAddress } from "./ClientAddress.ts"
+import { clientAddress } from "@edge-relay/server/ClientAddress"
 import { Config } from "./Config.ts"
 import * as ContentionAudit from "./ContentionAudit.ts"
 import { InternalApi } from "./InternalApi.ts"
-import { listen } from "./Listening.ts"
+import { listenScoped } from "@edge-relay/server/Listening"
 import * as Revocations from "./Revocations.ts"
 
 /** Where a proxy listens, once it does. */
@@ -28,10 +28,11 @@ const layerTunnels = Layer.unwrap(
       connectionsCheckingInterval: Math.min(HEAD_CHECK_MILLIS, config.handshakeMillis),
       keepAliveTimeout: 1_000
     })
+    const addressOf = clientAddress(config.trustedProxies)
     const tunnels = TunnelServer.layer({
       server,
       proxyId: config.proxyId,
-      addressOf: clientAddress(config.trustedProxies),
+      addressOf: ({ headers, socket }) => addressOf(socket.remoteAddress, headers),
       acceptQueryToken: config.acceptQueryToken,
       maxSessions: config.maxSessions,
       maxStreams: config.maxStreams,
@@ -42,7 +43,7 @@ const layerTunnels = Layer.unwrap(
     })
     const port = Layer.effect(
       TunnelPort,
-      listen(server, { host: config.tunnelHost, port: config.tunnelPort, variable: "TUNNEL_PORT" })
+      listenScoped(server, config.tunnelHost, config.tunnelPort, "TUNNEL_PORT")
     )
     return port.pipe(Layer.provideMerge(tunnels))
   })

@@ -1,38 +1,16 @@
-import { NodeRuntime } from "@effect/platform-node"
-import { Cause, Console, Effect, Exit, Layer, Logger, References } from "effect"
+import * as Program from "@edge-relay/server/Program"
+import { Effect, Layer } from "effect"
 import * as Backends from "./Backends.ts"
-import { BadConfiguration, Config } from "./Config.ts"
-import { CannotListen } from "./Listening.ts"
+import { Config } from "./Config.ts"
 import * as Server from "./Server.ts"
 
 /** `npm run proxy`: the proxy, configured by the environment alone. */
-
-const logging = Layer.unwrap(
-  Effect.map(Config, ({ logFormat, logLevel }) =>
-    Layer.mergeAll(
-      Logger.layer([logFormat === "json" ? Logger.consoleJson : Logger.consolePretty()]),
-      Layer.succeed(References.MinimumLogLevel, logLevel)
+Program.run(
+  Layer.launch(
+    Server.layer.pipe(
+      Layer.provide(Backends.layer),
+      Layer.provide(Layer.unwrap(Effect.map(Config, Program.layerLogging))),
+      Layer.provide(Config.layer)
     )
   )
-)
-
-const program = Layer.launch(
-  Server.layer.pipe(Layer.provide(Backends.layer), Layer.provide(logging), Layer.provide(Config.layer))
-)
-
-/** `EX_CONFIG` of sysexits.h: to start it again changes nothing until somebody has changed the configuration. */
-const BAD_CONFIGURATION = 78
-
-NodeRuntime.runMain(
-  // What keeps it from starting is said in a line that a person reads, whatever the log's format.
-  Effect.tapError(program, (error) => Console.error(error.message)),
-  {
-    disableErrorReporting: true,
-    teardown: (exit, onExit) => {
-      if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return onExit(0)
-      const error = Cause.squash(exit.cause)
-      const isConfiguration = error instanceof BadConfiguration || error instanceof CannotListen
-      onExit(isConfiguration ? BAD_CONFIGURATION : 1)
-    }
-  }
 )

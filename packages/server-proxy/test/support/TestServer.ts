@@ -21,7 +21,7 @@ export const settings: Settings = {
   databaseUrl: Redacted.make("sqlite:unused"),
   redisUrl: undefined,
   acceptQueryToken: true,
-  trustedProxies: undefined,
+  trustedProxies: [],
   maxSessions: 100,
   maxStreams: 100,
   heartbeatMillis: 15_000,

@@ -46,3 +46,12 @@ export const drain = (server: Server, seconds: number) =>
   })
 
 const idleMillis = 50
+
+/** As `listen`, until the scope closes; then whatever is connected is cut off. */
+export const listenScoped = (server: Server, host: string, port: number, variable: string) =>
+  Effect.acquireRelease(listen(server, host, port, variable), () =>
+    Effect.sync(() => {
+      server.close()
+      server.closeAllConnections()
+    })
+  )

@@ -1,5 +1,7 @@
 import { BlockList, isIP } from "node:net"
-import type { RequestHeaders } from "@edge-relay/auth/CrossSite"
+
+/** Of `node:http` or of Effect. */
+type RequestHeaders = Readonly<Record<string, string | ReadonlyArray<string> | undefined>>
 
 /** Proxies that a request may have passed; more than that is somebody filling the header. */
 const maxHops = 20

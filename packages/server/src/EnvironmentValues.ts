@@ -1,7 +1,7 @@
 import { Redacted, Result } from "effect"
 import { isIP } from "node:net"
 
-/** How the values of `Config.ts` are read from text, and what is said of those that cannot be. */
+/** How the values of a server's `Config` are read from text, and what is said of those that cannot be. */
 
 /** Takes the text of a variable; undefined where it is unset. Answers the value, or what is wrong with it. */
 export type Parse<A> = (text: string | undefined) => Result.Result<A, string>
@@ -32,6 +32,16 @@ export const wholeNumber =
     /^\d{1,9}$/.test(value) && Number(value) >= minimum && Number(value) <= maximum
       ? Result.succeed(Number(value))
       : Result.fail(`must be a whole number from ${minimum} to ${maximum}`)
+
+/** Whole milliseconds, of seconds with up to three decimals. */
+export const seconds =
+  (minimum: number, maximum: number) =>
+  (value: string): Result.Result<number, string> => {
+    const number = /^\d{1,9}(\.\d{1,3})?$/.test(value) ? Number(value) : Number.NaN
+    return number >= minimum && number <= maximum
+      ? Result.succeed(Math.round(number * 1000))
+      : Result.fail(`must be a number of seconds from ${minimum} to ${maximum}`)
+  }
 
 export const share = (value: string): Result.Result<number, string> =>
   /^\d(\.\d{1,9})?$/.test(value) && Number(value) <= 1
@@ -79,6 +89,17 @@ export const publicUrl = (value: string): Result.Result<URL, string> =>
 export const issuer = (value: string): Result.Result<URL, string> =>
   Result.flatMap(url(["https:", "http:"])(value), (parsed) =>
     parsed.search === "" ? Result.succeed(parsed) : Result.fail("must be a URL without a query")
+  )
+
+/**
+ * A proxy's internal port, as it is dialled: no path, and no TLS, through which the end of a stream that is
+ * cancelled would not be seen at once.
+ */
+export const internalUrl = (value: string): Result.Result<URL, string> =>
+  Result.flatMap(url(["http:"])(value), (parsed) =>
+    parsed.pathname === "/" && parsed.search === ""
+      ? Result.succeed(parsed)
+      : Result.fail("must be a URL that begins with http://, without a path")
   )
 
 export const tunnelUrl = (value: string): Result.Result<string, string> =>
