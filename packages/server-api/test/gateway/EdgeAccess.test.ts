@@ -18,7 +18,7 @@ class Asked {
     Layer.provide(
       Layer.mock(Edges, {
         get: (_, id) =>
-          Effect.suspend(() => {
+          Effect.suspend((): Effect.Effect<Edge, EdgeNotFound | StorageUnavailable> => {
             this.times++
             if (this.answer === "away")
               return Effect.fail(new StorageUnavailable({ operation: "get", cause: "away" }))
