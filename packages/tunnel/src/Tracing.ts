@@ -1,5 +1,5 @@
 import { Clock, ConfigProvider, type Duration, Effect, Layer, Option, Random, Schedule, Tracer } from "effect"
-import { FetchHttpClient, Headers, HttpClient, HttpTraceContext } from "effect/http"
+import { FetchHttpClient, Headers, HttpClient, HttpTraceContext, UrlParams } from "effect/http"
 import { OtlpExporter, OtlpSerialization, OtlpTracer } from "effect/observability"
 
 /**
@@ -66,8 +66,12 @@ export const layer = ({
       ).pipe(
         Layer.provide(OtlpExporter.layerFlusher),
         Layer.provide(OtlpSerialization.layerJson),
-        Layer.provide(layerClient)
+        Layer.provide(layerClient),
+        Layer.merge(layerNoQueries)
       )
+
+/** Queries hold what is nobody else's: a sign-in's code and state, an edge's own secrets. Their names may be seen. */
+const layerNoQueries = Layer.succeed(UrlParams.CurrentRedactedNames, [/^/])
 
 /** OTLP 1.x, "Endpoint URLs for OTLP/HTTP": the signal's path goes behind whatever path the base has. */
 const tracesUrl = (endpoint: URL): string => {

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Exit, Layer, Option, References, Scope, Tracer } from "effect"
+import { Context, Effect, Exit, Layer, Logger, Option, Scope, Tracer } from "effect"
 import * as Tracing from "../src/Tracing.ts"
 import { eventually } from "./support/Eventually.ts"
 import { TestCollector } from "./support/TestCollector.ts"
@@ -142,9 +142,10 @@ describe("Tracing", () => {
     })
 
   it.live.each(["never", 503, "gone"] as const)(
-    "holds little for a collector whose answer is %s, and stops in time",
-    (answer) =>
-      Effect.gen(function* () {
+    "holds little for a collector whose answer is %s, says so once, and stops in time",
+    (answer) => {
+      const warnings: Array<unknown> = []
+      return Effect.gen(function* () {
         const collector = yield* TestCollector.start
         const { url } = collector
         if (answer === "gone") collector.stop()
@@ -163,7 +164,9 @@ describe("Tracing", () => {
         const stopped = performance.now()
         yield* Scope.close(scope, Exit.void)
         assert.isBelow(performance.now() - stopped, 3000)
-      }).pipe(Effect.provideService(References.MinimumLogLevel, "None"))
+        assert.deepStrictEqual(warnings, [["traces are lost: the collector does not take them"]])
+      }).pipe(Effect.provide(Logger.layer([Logger.make(({ message }) => warnings.push(message))])))
+    }
   )
 
   it.live("loses nothing in a burst that the collector keeps up with", () =>

@@ -54,11 +54,15 @@ export class TestCollector {
     request.on("end", () => this.#receive(Buffer.concat(parts).toString(), response))
   })
 
-  static readonly start: Effect.Effect<TestCollector, never, Scope.Scope> = Effect.acquireRelease(
-    Effect.callback((resume) => {
+  static listen(): Promise<TestCollector> {
+    return new Promise((resolve) => {
       const collector = new TestCollector()
-      collector.#server.listen(0, "127.0.0.1", () => resume(Effect.succeed(collector)))
-    }),
+      collector.#server.listen(0, "127.0.0.1", () => resolve(collector))
+    })
+  }
+
+  static readonly start: Effect.Effect<TestCollector, never, Scope.Scope> = Effect.acquireRelease(
+    Effect.promise(() => TestCollector.listen()),
     (collector) => Effect.sync(() => collector.stop())
   )
 
@@ -71,6 +75,10 @@ export class TestCollector {
   stop(): void {
     this.#server.close()
     this.#server.closeAllConnections()
+  }
+
+  [Symbol.dispose](): void {
+    this.stop()
   }
 
   #receive(text: string, response: ServerResponse): void {
