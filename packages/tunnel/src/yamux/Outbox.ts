@@ -8,6 +8,14 @@ const BATCH = 64 * 1024
 /** How far control frames may go past the transport's mark: windows and pings do not wait behind our bulk. */
 const CONTROL_ALLOWANCE = 64 * 1024
 
+/**
+ * The mark starts here. It doubles when the transport takes as much at once, since fewer and larger writes are
+ * faster, and halves when that takes long: what is in the transport is what a ping, or another stream, waits for.
+ */
+const LEAST_MARK = 64 * 1024
+const QUICK_MILLIS = 2
+const SLOW_MILLIS = 50
+
 /** One batch is built at a time, in one buffer for the whole process; what is sent is a copy of the right size. */
 let scratch: Buffer | undefined = undefined
 
@@ -15,12 +23,16 @@ let scratch: Buffer | undefined = undefined
  * What waits to be sent: control frames first, then the channels in turn, a frame each.
  *
  * Everything that is queued in a turn leaves at its end, in as few messages as can be. Nothing leaves while
- * the transport holds more than `highWater` unwritten bytes, so that a session's memory stays bounded.
+ * the transport holds more unwritten bytes than a mark, `highWater` at most, so that memory stays bounded.
  */
 export class Outbox {
   readonly #transport: Transport
   readonly #highWater: number
   readonly #maxPayload: number
+  readonly #now: () => number
+  #mark: number
+  /** Since when the transport has been at the mark; 0: it is not. */
+  #blockedAt = 0
 
   /** Control frames: type, flags, stream id and length of each, in one flat list. */
   #control: Array<number> = []
@@ -39,8 +51,10 @@ export class Outbox {
   payloadBytes = 0
   wireBytes = 0
 
-  constructor(transport: Transport, highWater: number, maxPayload: number) {
+  constructor(transport: Transport, highWater: number, maxPayload: number, now: () => number) {
     this.#transport = transport
+    this.#mark = Math.min(LEAST_MARK, highWater)
+    this.#now = now
     this.#highWater = highWater
     this.#maxPayload = maxPayload
   }
@@ -77,6 +91,7 @@ export class Outbox {
   flush(): void {
     if (this.#flushing || this.#stopped) return
     this.#flushing = true
+    if (this.#blockedAt !== 0) this.#adaptMark()
     const buffer = scratch ?? Buffer.allocUnsafeSlow(BATCH)
     scratch = undefined
     this.#transport.cork?.()
@@ -112,13 +127,24 @@ export class Outbox {
     this.flush()
   }
 
+  #adaptMark(): void {
+    if (this.#transport.bufferedAmount >= this.#mark) return
+    const elapsed = this.#now() - this.#blockedAt
+    this.#blockedAt = 0
+    if (elapsed <= QUICK_MILLIS) this.#mark = Math.min(this.#mark * 2, this.#highWater)
+    else if (elapsed >= SLOW_MILLIS)
+      this.#mark = Math.max(this.#mark / 2, Math.min(LEAST_MARK, this.#highWater))
+  }
+
   #sendBatch(buffer: Buffer): boolean {
     const buffered = this.#transport.bufferedAmount
-    let length = buffered < this.#highWater + CONTROL_ALLOWANCE ? this.#writeControl(buffer, 0) : 0
+    const blocked = buffered >= this.#mark
+    if (blocked && this.#blockedAt === 0) this.#blockedAt = this.#now()
+    let length = buffered < this.#mark + CONTROL_ALLOWANCE ? this.#writeControl(buffer, 0) : 0
     let shared: Buffer | undefined = undefined
     let sharing: Channel | undefined = undefined
-    while (buffered < this.#highWater && BATCH - length > HEADER_LENGTH) {
-      const channel = this.#take()
+    while (BATCH - length > HEADER_LENGTH) {
+      const channel = blocked ? undefined : this.#take()
       if (channel === undefined) break
       const headerAt = length
       length += HEADER_LENGTH

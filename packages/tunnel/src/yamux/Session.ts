@@ -140,7 +140,7 @@ export class Session {
     const { firstStreamId, maxFramePayload, sendHighWater, timers } = this.#options
     this.#nextId = firstStreamId ?? (role === "client" ? 1 : 2)
     this.#lastReceivedAt = timers.now()
-    this.#outbox = new Outbox(transport, sendHighWater, maxFramePayload)
+    this.#outbox = new Outbox(transport, sendHighWater, maxFramePayload, timers.now)
     this.#pings = new Pings(
       timers,
       () => this.#wireBytesIn + this.#outbox.wireBytes,

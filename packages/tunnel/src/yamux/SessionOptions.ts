@@ -22,7 +22,7 @@ export interface SessionOptions {
   readonly sessionBudget: number
   /** Bytes that a stream's `write` takes before it answers false; less where there are many streams. */
   readonly writeAhead: number
-  /** Unwritten bytes in the transport past which streams wait. */
+  /** Unwritten bytes in the transport past which streams wait; less where it is slow. */
   readonly sendHighWater: number
   /** Silence after which the peer is asked for a sign of life. 0: it is not. */
   readonly keepAliveMillis: number
@@ -55,8 +55,8 @@ export const defaultSessionOptions: SessionOptions = {
   initialWindow: INITIAL_WINDOW,
   maxWindow: 4 * 1024 * 1024,
   sessionBudget: 16 * 1024 * 1024,
-  writeAhead: 256 * 1024,
-  sendHighWater: 256 * 1024,
+  writeAhead: 512 * 1024,
+  sendHighWater: 512 * 1024,
   keepAliveMillis: 0,
   keepAliveTimeoutMillis: 30_000,
   openTimeoutMillis: 75_000,
