@@ -8,6 +8,7 @@ import { discardBody } from "./DiscardBody.ts"
 import { type Broken, type ConnectionSink, EdgeConnection } from "./EdgeConnection.ts"
 import type { DialFailure, EdgePool } from "./EdgePool.ts"
 import * as GatewayProblem from "./GatewayProblem.ts"
+import { withoutStrayLocation } from "./Redirect.ts"
 import type { RequestHead } from "./RequestHead.ts"
 import type { ResponseHead } from "./ResponseHead.ts"
 
@@ -53,12 +54,17 @@ const joinBytes = 16 * 1024
 
 const safeMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE"])
 
-/** What a page from an edge may not do is be us: it runs on an origin of its own, which nobody else has. */
+/**
+ * What a page from an edge may not do is be us: it runs on an origin of its own, which nobody else has. Caches that
+ * many share may not keep an answer: they would if it said nothing (RFC 9111 §4.2.2).
+ */
 const addedToAnswers = [
   "Content-Security-Policy",
   "sandbox allow-scripts allow-forms",
   "X-Content-Type-Options",
   "nosniff",
+  "Cache-Control",
+  "private",
   "X-Request-Id"
 ] as const
 
@@ -175,8 +181,10 @@ export class Exchange implements ConnectionSink {
       this.#switchHead = head
       return
     }
-    head.headers.push(...addedToAnswers, this.forwarding.requestId)
-    this.forwarding.response.writeHead(head.status, head.message, head.headers)
+    const { request, requestId, response } = this.forwarding
+    const headers = withoutStrayLocation(head.headers, head.status, this.method, request.url ?? "")
+    headers.push(...addedToAnswers, requestId)
+    response.writeHead(head.status, head.message, headers)
     this.#whole = typeof head.body === "number" ? head.body : -1
     this.#headIsHeld = true
   }

@@ -53,6 +53,9 @@ export const parse = (text: string, method: string): ResponseHead => {
       case "forward":
         headers.push(name, value)
         break
+      case "cache-control":
+        headers.push(name, unshared(value))
+        break
       case "content-length":
         if (length !== undefined) throw new MalformedResponse("two Content-Length")
         length = lengthOf(value)
@@ -122,6 +125,14 @@ const trimmed = (text: string, from: number, to: number): string => {
   return text.slice(start, end)
 }
 
+/** Without what lets a cache that many share keep it: it is for somebody signed in (RFC 9111 §5.2.2). */
+const unshared = (value: string): string =>
+  value
+    .split(",")
+    .map((directive) => directive.trim())
+    .filter((directive) => !/^(?:public|s-maxage)\b/i.test(directive))
+    .join(", ")
+
 const isBlank = (code: number): boolean => code === 0x20 || code === 0x09
 
 const lengthOf = (value: string): number => {
@@ -143,6 +154,7 @@ type Kind =
   | "forward"
   | "drop"
   | "malformed"
+  | "cache-control"
   | "content-length"
   | "transfer-encoding"
   | "connection"
@@ -150,15 +162,14 @@ type Kind =
   | "upgrade"
 
 const noted: ReadonlyMap<string, Kind> = new Map(
-  (["content-length", "transfer-encoding", "connection", "keep-alive", "upgrade"] as const).map((name) => [
-    name,
-    name
-  ])
+  (
+    ["cache-control", "content-length", "transfer-encoding", "connection", "keep-alive", "upgrade"] as const
+  ).map((name) => [name, name])
 )
 
 /**
- * Headers by which an answer speaks for its whole origin, or to other origins: the origin is ours, not the
- * edge's. The last two are ours to say.
+ * Headers by which an answer speaks for its whole origin, to other origins, or to the servers and caches in front
+ * of us: the origin and what is in front are ours, not the edge's. The last two are ours to say.
  */
 const ours: ReadonlySet<string> = new Set([
   "set-cookie",
@@ -175,6 +186,21 @@ const ours: ReadonlySet<string> = new Set([
   "critical-ch",
   "origin-agent-cluster",
   "service-worker-allowed",
+  "secure-session-registration",
+  "secure-session-challenge",
+  "sec-session-registration",
+  "sec-session-challenge",
+  "set-login",
+  "use-as-dictionary",
+  // nginx answers with a file or a location of its own, and so do others.
+  "x-accel-redirect",
+  "x-accel-expires",
+  "x-accel-limit-rate",
+  "x-accel-charset",
+  "x-sendfile",
+  "x-lighttpd-send-file",
+  "x-reproxy-url",
+  "surrogate-control",
   "x-content-type-options",
   "x-request-id"
 ])
@@ -183,5 +209,6 @@ const kinds = new HeaderKinds<Kind>((name) => {
   if (!token.test(name)) return "malformed"
   const kind = noted.get(name)
   if (kind !== undefined) return kind
-  return ours.has(name) || hopByHop.has(name) || name.startsWith("access-control-") ? "drop" : "forward"
+  const isOurs = ours.has(name) || name.startsWith("access-control-") || name.endsWith("cdn-cache-control")
+  return isOurs || hopByHop.has(name) ? "drop" : "forward"
 })

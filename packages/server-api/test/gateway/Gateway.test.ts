@@ -402,6 +402,8 @@ describe("Gateway", () => {
           "sandbox allow-scripts allow-forms"
         ])
         assert.strictEqual(answer.headers["x-content-type-options"], "nosniff")
+        // Whoever asks next may be somebody else.
+        assert.strictEqual(answer.headers["cache-control"], "private")
       }).pipe(Effect.provide(TestGateway.layer()))
     )
 

@@ -115,6 +115,15 @@ describe("ResponseReader", () => {
         "Access-Control-Allow-Origin: *",
         "Alt-Svc: h2=x",
         "Service-Worker-Allowed: /",
+        "Secure-Session-Registration: (ES256);path=/",
+        "Set-Login: logged-out",
+        'Use-As-Dictionary: match="/*"',
+        "X-Accel-Redirect: /internal/keys",
+        "X-Accel-Expires: 600",
+        "X-Sendfile: /etc/passwd",
+        "Surrogate-Control: max-age=600",
+        "CDN-Cache-Control: max-age=600",
+        "Cloudflare-CDN-Cache-Control: max-age=600",
         "X-Request-Id: 1",
         "X-Content-Type-Options: x",
         "Trailer: x",
@@ -127,6 +136,14 @@ describe("ResponseReader", () => {
       ].join("\r\n")
     )
     assert.deepStrictEqual(head?.headers, ["Content-Type", "text/html"])
+  })
+
+  it("keeps from caches what lets many share an answer", () => {
+    const cacheControl = (value: string) =>
+      read(`HTTP/1.1 204 X\r\nCache-Control: ${value}\r\n\r\n`).head?.headers[1]
+    assert.strictEqual(cacheControl("Public, max-age=60,S-MaxAge=600 , immutable"), "max-age=60, immutable")
+    assert.strictEqual(cacheControl("no-store"), "no-store")
+    assert.strictEqual(cacheControl("public"), "")
   })
 
   it("keeps white space out of values, and bytes above ASCII in", () => {
