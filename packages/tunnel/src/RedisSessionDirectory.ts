@@ -217,12 +217,17 @@ const make = Effect.fnUntraced(function* (options: RedisSessionDirectoryOptions)
       return waiting
     })
 
-  /** What was told meanwhile is told now, since it may be newer than this claim, which nobody knew of before. */
+  /**
+   * Passes on what was told meanwhile. Where that is newer than this claim, of which nobody knows yet, Redis is asked
+   * again: its answer comes once whoever claimed has taken note of the claim.
+   */
   const end = (edgeId: EdgeId, waiting: { claims: number; readonly told: number }) =>
     Effect.suspend(() => {
       if (--waiting.claims > 0) return Effect.void
       pending.delete(edgeId)
-      return waiting.told > 0 ? tell(edgeId, waiting.told) : Effect.void
+      if (waiting.told === 0) return Effect.void
+      const told = tell(edgeId, waiting.told)
+      return waiting.told > (held.get(edgeId) ?? 0) ? Effect.andThen(told, missed) : told
     })
 
   yield* Effect.addFinalizer(() => Effect.ignore(scripts.leave(prefix, id)))

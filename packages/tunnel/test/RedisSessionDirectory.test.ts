@@ -1,13 +1,14 @@
 import { assert, describe, it, layer } from "@effect/vitest"
 import { NodeRedis } from "@effect/platform-node"
-import { Context, Effect, Layer, Logger, Option, Queue, Redacted, Stream } from "effect"
+import { Context, Effect, Fiber, Latch, Layer, Logger, Option, Queue, Redacted, Stream } from "effect"
 import { Redis } from "effect/persistence"
 import type { EdgeId } from "@edge-relay/domain/Edges"
 import * as RedisConnection from "@edge-relay/tunnel/RedisConnection"
 import * as RedisSessionDirectory from "@edge-relay/tunnel/RedisSessionDirectory"
 import { type Claim, SessionDirectory } from "@edge-relay/tunnel/SessionDirectory"
+import * as Scripts from "@edge-relay/tunnel/SessionDirectoryScripts"
 import { newEdge, suite } from "./contract/SessionDirectoryContract.ts"
-import { eventuallyEffect } from "./support/Eventually.ts"
+import { eventually, eventuallyEffect } from "./support/Eventually.ts"
 import { isInstalled, RedisServer } from "./support/RedisServer.ts"
 
 const urlA = "http://10.0.0.1:3801"
@@ -81,6 +82,24 @@ const dice = (seed: number) => (max: number) => {
   return ((t ^ (t >>> 14)) >>> 0) % max
 }
 
+/** Subscribes to what comes so many milliseconds late, or, where that is undefined, never. */
+const heard =
+  (redis: Redis.Redis["Service"], delay: () => number | undefined): Redis.Redis["Service"]["subscribe"] =>
+  (channel) =>
+    Effect.gen(function* () {
+      const source = yield* redis.subscribe(channel)
+      const target = yield* Queue.unbounded<Redis.RedisMessage, Redis.RedisError>()
+      yield* Stream.fromQueue(source).pipe(
+        Stream.runForEach((message) => {
+          const millis = delay()
+          return millis === undefined ? Effect.void : Effect.delay(Queue.offer(target, message), millis)
+        }),
+        Effect.ignore,
+        Effect.forkScoped
+      )
+      return target
+    })
+
 /** Every answer and every message comes late, each way of its own; some messages never come. */
 const unreliable =
   (roll: (max: number) => number, lossPercent: number) =>
@@ -95,20 +114,7 @@ const unreliable =
         (script) =>
         (...params) =>
           late(redis.eval(script)(...params)),
-      subscribe: Effect.fnUntraced(function* (channel) {
-        const source = yield* redis.subscribe(channel)
-        const target = yield* Queue.unbounded<Redis.RedisMessage, Redis.RedisError>()
-        yield* Stream.fromQueue(source).pipe(
-          Stream.runForEach((message) =>
-            roll(100) < lossPercent
-              ? Effect.void
-              : Effect.delay(Queue.offer(target, message), roll(4) === 0 ? 30 : 0)
-          ),
-          Effect.ignore,
-          Effect.forkScoped
-        )
-        return target
-      })
+      subscribe: heard(redis, () => (roll(100) < lossPercent ? undefined : roll(4) === 0 ? 30 : 0))
     })
   }
 
@@ -122,7 +128,8 @@ const interleaving = Effect.fnUntraced(function* (
   const tamper = unreliable(roll, lossPercent)
   const proxies = yield* Effect.forEach([urlA, urlB], (proxyUrl) =>
     Effect.gen(function* () {
-      const directory = yield* proxy(redisUrl, { prefix, proxyUrl }, tamper)
+      // Long enough for a lease to stand on a machine that does much else.
+      const directory = yield* proxy(redisUrl, { prefix, proxyUrl, leaseMillis: 10_000 }, tamper)
       return { proxyUrl, directory, kept: yield* keeper(directory) }
     })
   )
@@ -215,10 +222,7 @@ describe.skipIf(!isInstalled)("with a real Redis", () => {
         yield* located(b, edgeId, urlA)
         const { fence } = yield* b.claim(edgeId)
         assert.isAbove(fence, old)
-        yield* eventuallyEffect(
-          "A to close it",
-          Effect.sync(() => !kept.held.has(edgeId))
-        )
+        yield* eventually("A to close it", () => !kept.held.has(edgeId))
         assert.isFalse(yield* a.release({ edgeId, fence: old }))
         yield* located(a, edgeId, urlB)
         assert.isTrue(yield* b.release({ edgeId, fence }))
@@ -258,10 +262,7 @@ describe.skipIf(!isInstalled)("with a real Redis", () => {
         yield* accepting(a, true)
         yield* located(b, stays, urlA)
         yield* located(a, moves, urlB)
-        yield* eventuallyEffect(
-          "A to close what moved",
-          Effect.sync(() => !kept.held.has(moves))
-        )
+        yield* eventually("A to close what moved", () => !kept.held.has(moves))
       })
     )
 
@@ -269,19 +270,55 @@ describe.skipIf(!isInstalled)("with a real Redis", () => {
       Effect.gen(function* () {
         const { url } = yield* SharedRedis
         const prefix = "{missed}:"
-        const a = yield* proxy(url, { prefix, proxyUrl: urlA })
+        let deaf = false
+        const a = yield* proxy(url, { prefix, proxyUrl: urlA }, (redis) => ({
+          ...redis,
+          subscribe: heard(redis, () => (deaf ? undefined : 0))
+        }))
+        const b = yield* proxy(url, { prefix, proxyUrl: urlB })
+        const kept = yield* keeper(a)
+        const [first, second] = [yield* newEdge, yield* newEdge]
+        yield* kept.claim(first)
+        yield* kept.claim(second)
+        deaf = true
+        yield* b.claim(first)
+        yield* eventually("a beat to show it", () => !kept.held.has(first))
+        yield* b.claim(second)
+        // No beat has shown it yet; the next message does.
+        deaf = false
+        yield* b.claim(yield* newEdge)
+        yield* eventually("a message to show it", () => !kept.held.has(second))
+        yield* located(a, second, urlB)
+      })
+    )
+
+    it.effect("gives way to a claim that was made, and told, before its own was answered", () =>
+      Effect.gen(function* () {
+        const { url } = yield* SharedRedis
+        const prefix = "{overtaken}:"
+        const answer = yield* Latch.make(false)
+        const a = yield* proxy(url, { prefix, proxyUrl: urlA }, (redis) => ({
+          ...redis,
+          eval: (script) => {
+            const run = redis.eval(script)
+            return (...params) =>
+              Object.is(script, Scripts.claim) ? Effect.tap(run(...params), answer.await) : run(...params)
+          }
+        }))
         const b = yield* proxy(url, { prefix, proxyUrl: urlB })
         const kept = yield* keeper(a)
         const edgeId = yield* newEdge
-        yield* kept.claim(edgeId)
-        const raw = yield* Layer.build(connection(url))
-        // The subscribers' connections break, and B claims before A listens again.
-        yield* Context.get(raw, Redis.Redis).send("CLIENT", "KILL", "TYPE", "pubsub")
+        const claiming = yield* Effect.forkScoped(kept.claim(edgeId))
+        yield* located(b, edgeId, urlA)
+        const told = yield* Stream.runHead(a.claims).pipe(Effect.forkScoped({ startImmediately: true }))
         yield* b.claim(edgeId)
-        yield* eventuallyEffect(
-          "A to close it",
-          Effect.sync(() => !kept.held.has(edgeId))
-        )
+        // Of another edge: what came before it has been told by then.
+        yield* b.claim(yield* newEdge)
+        yield* Fiber.join(told)
+        yield* answer.open
+        yield* Fiber.join(claiming)
+        yield* eventually("A to close it", () => !kept.held.has(edgeId))
+        yield* located(a, edgeId, urlB)
       })
     )
 
@@ -349,10 +386,7 @@ describe.skipIf(!isInstalled)("with a real Redis", () => {
         yield* located(b, one, urlA)
         assert.isTrue(kept.held.has(one))
         assert.isAbove((yield* b.claim(one)).fence, before)
-        yield* eventuallyEffect(
-          "A to close it",
-          Effect.sync(() => !kept.held.has(one))
-        )
+        yield* eventually("A to close it", () => !kept.held.has(one))
         yield* located(a, one, urlB)
       }),
     20_000
