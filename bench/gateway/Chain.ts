@@ -9,5 +9,4 @@ export interface Chain {
   readonly programs: ReadonlyArray<Program>
   /** Opens idle tunnels beside the one that is measured; answers how to close them. */
   readonly openIdle: (count: number) => Promise<() => Promise<void>>
-  readonly stop: () => Promise<void>
 }

@@ -39,9 +39,6 @@ export const startGoChain = async (binary: string, originPort: number): Promise<
     openIdle: async (count) => {
       const idle = await agentOf("-token", "idle", "-count", String(count))
       return () => idle.stop()
-    },
-    stop: async () => {
-      for (const program of programs) await program.stop()
     }
   }
 }

@@ -87,9 +87,6 @@ export const startOurChain = async (
         { ready: "all connected" }
       )
       return () => idle.stop()
-    },
-    stop: async () => {
-      for (const program of programs) await program.stop()
     }
   }
 }

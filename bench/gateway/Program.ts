@@ -5,6 +5,7 @@ import { promisify } from "node:util"
 
 /** A process under measurement: when it is ready, and what it has cost. */
 export class Program {
+  static readonly #running = new Set<Program>()
   readonly name: string
   readonly #child: ChildProcess
   #output = ""
@@ -27,6 +28,7 @@ export class Program {
       env: { ...process.env, ...env },
       stdio: ["ignore", "pipe", "pipe"]
     })
+    Program.#running.add(this)
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.on("data", (chunk: Buffer) => {
         // The beginning is what is waited for; the end says why it failed.
@@ -57,8 +59,14 @@ export class Program {
     return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1000
   }
 
+  /** Whatever is left, also where a start has failed half way. */
+  static async stopAll(): Promise<void> {
+    for (const program of Program.#running) await program.stop()
+  }
+
   /** Only a process that ends by itself writes its profile. */
   async stop(signal: "SIGKILL" | "SIGTERM" = "SIGKILL"): Promise<void> {
+    Program.#running.delete(this)
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
     const exited = new Promise((resolve) => this.#child.once("exit", resolve))
     this.#child.kill(signal)

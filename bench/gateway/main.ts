@@ -115,7 +115,6 @@ const print = (
 }
 
 const folder = mkdtempSync(join(tmpdir(), "edge-relay-bench-"))
-const started: Array<{ readonly stop: () => Promise<void> }> = []
 try {
   const binary = join(folder, "reference")
   await run("go", ["build", "-o", binary, "."], join(import.meta.dirname, "go-reference"))
@@ -124,17 +123,13 @@ try {
   truncateSync(file, bulkBytes)
 
   const originPort = await freePort()
-  started.push(
-    await Program.start(
-      "origin",
-      ["/bin/sh", "-c", `echo started; exec ${binary} origin -listen 127.0.0.1:${originPort}`],
-      { ready: "started" }
-    )
+  await Program.start(
+    "origin",
+    ["/bin/sh", "-c", `echo started; exec ${binary} origin -listen 127.0.0.1:${originPort}`],
+    { ready: "started" }
   )
   const go = await startGoChain(binary, originPort)
-  started.push(go)
   const ours = await startOurChain(folder, originPort)
-  started.push(ours)
 
   say(
     `${cpus().length} cores (${cpus()[0]?.model}), Node ${process.version}, ${(await run("go", ["version"])).trim()}`
@@ -189,6 +184,6 @@ try {
   }
   say(`\n${lines.join("\n")}`)
 } finally {
-  for (const one of started.reverse()) await one.stop()
+  await Program.stopAll()
   rmSync(folder, { recursive: true, force: true })
 }
