@@ -276,9 +276,16 @@ export const make = Effect.fnUntraced(function* (
   const yieldTo = Effect.fnUntraced(function* ({ edgeId, fence }: Claim) {
     for (const [tunnel, held] of claims) {
       if (held.edgeId !== edgeId || held.fence >= fence) continue
-      // The agent of a leaving tunnel has gone where it was asked to; its open streams may finish here.
-      if (leaving.get(edgeId) === tunnel) leaving.delete(edgeId)
-      else yield* close((token) => token.tokenId === tunnel.token.tokenId, "displaced")
+      if (leaving.get(edgeId) === tunnel) {
+        // Its agent has gone where it was asked to; its open streams may finish here, whoever claims the edge next.
+        leaving.delete(edgeId)
+        claims.delete(tunnel)
+        yield* tellChange(tunnel.token)
+        continue
+      }
+      // That tunnel alone: the agent may be back here already, under a greater number.
+      yield* store.unregister(tunnel.token.tokenId, tunnel)
+      yield* tunnel.close("displaced")
     }
   })
 

@@ -1,8 +1,9 @@
 import { connect } from "node:net"
 import type { Duplex } from "node:stream"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Stream } from "effect"
+import { Effect, Fiber, Layer, Queue, Stream } from "effect"
 import type { TunnelEvent } from "@edge-relay/tunnel/LiveTunnels"
+import { type Claim, SessionDirectory } from "@edge-relay/tunnel/SessionDirectory"
 import { eventually, eventuallyEffect } from "./support/Eventually.ts"
 import { connectRaw, get, hello, type RawAgent, type RawAgentOptions } from "./support/RawAgent.ts"
 import { readAll, readExactly } from "./support/Streams.ts"
@@ -192,6 +193,24 @@ describe("the control stream", () => {
     })
   )
 
+  it.live("keeps one token from filling the proxy with tunnels that never say hello", () =>
+    Effect.gen(function* () {
+      const { url } = yield* startProxy()
+      const mute = connectRaw(url, { token: "ert_1", hello: "" })
+      const [first] = yield* Effect.all(Array.from({ length: 8 }, () => mute))
+      const refused = yield* Effect.flip(mute)
+      assert.strictEqual(refused.status, 429)
+      assert.isDefined(refused.headers["retry-after"])
+      // Another token's do not count.
+      yield* connectRaw(url, { token: "ert_2" })
+      first?.control?.write(hello)
+      yield* eventually("a welcome", () => first?.messages.length === 1)
+      const ninth = yield* mute
+      ninth.webSocket.close()
+      yield* eventuallyEffect("room for another", Effect.isSuccess(Effect.scoped(mute)))
+    })
+  )
+
   it.live("is not online before it has said hello", () =>
     Effect.gen(function* () {
       const { url, store } = yield* startProxy()
@@ -275,6 +294,43 @@ describe("the newest wins", () => {
       )
       assert.isTrue(yield* store.exists(tokenId))
       assert.isFalse(newer.session.closed)
+    })
+  )
+
+  it.live("yields to a claim of another proxy the tunnel under a smaller number, and no newer one", () =>
+    Effect.gen(function* () {
+      const told = yield* Queue.unbounded<Claim>()
+      let fence = 0
+      const { url, store, tunnels } = yield* startProxy(
+        {},
+        Layer.succeed(SessionDirectory, {
+          claim: (edgeId) => Effect.sync(() => ({ edgeId, fence: (fence += 10) })),
+          release: () => Effect.succeed(true),
+          locate: () => Effect.succeedNone,
+          claims: Stream.fromQueue(told),
+          proxies: Effect.succeed([]),
+          isAccepting: Effect.succeed(true)
+        })
+      )
+      const older = yield* connectRaw(url)
+      yield* eventuallyEffect("registration", store.exists(tokenId))
+      // The agent went to another proxy (15), came back (20), and the news of 15 is late.
+      const newer = yield* connectRaw(url)
+      yield* Effect.promise(() => older.closed)
+      yield* Queue.offer(told, { edgeId, fence: 15 })
+      yield* Queue.offer(told, { edgeId, fence: 15 })
+      yield* eventuallyEffect(
+        "the claims taken",
+        Effect.map(Queue.size(told), (left) => left === 0)
+      )
+      assert.isFalse(newer.session.closed)
+      assert.isTrue(yield* store.exists(tokenId))
+      yield* Queue.offer(told, { edgeId, fence: 25 })
+      assert.deepStrictEqual(yield* Effect.promise(() => newer.closed), { code: 4001, reason: "displaced" })
+      yield* eventuallyEffect(
+        "no tunnel",
+        Effect.map(tunnels.totals, ({ sessions }) => sessions === 0)
+      )
     })
   )
 

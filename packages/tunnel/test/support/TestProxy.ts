@@ -16,7 +16,10 @@ export interface TestProxy {
 }
 
 /** A tunnel server on a free port, for the scope's life. */
-export const startProxy = Effect.fnUntraced(function* (options: Partial<TunnelServerOptions> = {}) {
+export const startProxy = Effect.fnUntraced(function* (
+  options: Partial<TunnelServerOptions> = {},
+  directory: Layer.Layer<SessionDirectory> = SessionDirectory.layerMemory("http://127.0.0.1:1")
+) {
   const http = createServer({ connectionsCheckingInterval: 100, headersTimeout: 500 })
   yield* Effect.acquireRelease(
     Effect.promise(() => new Promise<void>((resolve) => http.listen(0, "127.0.0.1", resolve))),
@@ -35,7 +38,7 @@ export const startProxy = Effect.fnUntraced(function* (options: Partial<TunnelSe
       ...options
     }).pipe(
       Layer.provideMerge(SessionStore.layer),
-      Layer.provide(SessionDirectory.layerMemory("http://127.0.0.1:1")),
+      Layer.provide(directory),
       Layer.provide(tokens.layer),
       // What goes wrong here is meant to.
       Layer.provide(Logger.layer([]))
