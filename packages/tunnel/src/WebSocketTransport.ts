@@ -57,7 +57,6 @@ export class WebSocketTransport implements Transport {
     this.#webSocket = webSocket
     this.#client = Boolean(webSocket.url)
     webSocket.binaryType = "nodebuffer"
-    webSocket.on("message", (data, isBinary) => this.#onMessage(data, isBinary))
     webSocket.on("error", (error) => {
       this.#error ??= error
     })
@@ -143,9 +142,11 @@ export class WebSocketTransport implements Transport {
   #attach(): void {
     // Private, and stable for ten years: there is no public way to cork, or to read past `ws`.
     const { _socket: socket } = this.#webSocket as WebSocket & { readonly _socket?: Socket | null }
-    if (socket === undefined || socket === null || this.#webSocket.extensions !== "") return
-    const [toWebSocket, ...others] = socket.listeners("data")
-    if (toWebSocket === undefined || others.length > 0) return
+    const [toWebSocket, ...others] = socket?.listeners("data") ?? []
+    if (!socket || toWebSocket === undefined || others.length > 0 || this.#webSocket.extensions !== "") {
+      this.#webSocket.on("message", (data, isBinary) => this.#onMessage(data, isBinary))
+      return
+    }
     this.#socket = socket
     const reader = new WebSocketReader(!this.#client, {
       onPayload: (chunk) => this.#receive(chunk),

@@ -13,7 +13,7 @@ export interface ChannelHost {
   /** There are bytes to send and window to send them in. */
   readonly sendable: (channel: Channel) => void
   readonly sendFin: (channel: Channel) => void
-  /** The application gave the stream up: tell the peer, and forget it. */
+  /** The stream is destroyed. Unless it was closed before that, the peer is to be told. */
   readonly abandoned: (channel: Channel) => void
   /** Both ends have closed. */
   readonly finished: (channel: Channel) => void
@@ -290,10 +290,7 @@ export class Channel {
     this.#incoming = undefined
     this.#pushed = 0
     if (unread > 0) this.#host.discarded(unread)
-    if (!this.closed) {
-      this.closed = true
-      this.#host.abandoned(this)
-    }
+    this.#host.abandoned(this)
     callback?.(
       error ?? new YamuxError("stream_destroyed", `stream ${this.id} was destroyed with writes pending`)
     )

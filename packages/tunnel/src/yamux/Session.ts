@@ -1,22 +1,18 @@
+import { Acceptor } from "./Acceptor.ts"
 import { Channel } from "./Channel.ts"
 import type { ChannelHost } from "./Channel.ts"
-import {
-  Flag,
-  FrameType,
-  GoAwayCode,
-  HEADER_LENGTH,
-  INITIAL_WINDOW,
-  UINT32_MAX,
-  writeHeader
-} from "./Frame.ts"
+import { Flag, FrameType, GoAwayCode, INITIAL_WINDOW, UINT32_MAX } from "./Frame.ts"
 import { FrameReader } from "./FrameReader.ts"
+import { Inflow } from "./Inflow.ts"
+import { Liveness } from "./Liveness.ts"
+import { OpenSlots } from "./OpenSlots.ts"
 import { Outbox } from "./Outbox.ts"
 import { Pings } from "./Pings.ts"
-import { ReceiveWindow } from "./ReceiveWindow.ts"
+import { closedError, CloseCode, endByFault, goAwayFrame, remoteError, transportError } from "./SessionEnd.ts"
+import type { SessionEnd } from "./SessionEnd.ts"
 import { resolveSessionOptions } from "./SessionOptions.ts"
 import type { SessionOptions } from "./SessionOptions.ts"
 import type { Stream } from "./Stream.ts"
-import { TokenBucket } from "./TokenBucket.ts"
 import type { Transport } from "./Transport.ts"
 import { SessionError, YamuxError } from "./YamuxError.ts"
 
@@ -42,32 +38,8 @@ export interface SessionStats {
   readonly roundTripMillis: number | undefined
 }
 
-/** How a session tells its transport why it ended; see the close codes of the tunnel protocol. */
-const CloseCode = { normal: 1000, heartbeatTimeout: 4008, protocolError: 4009, overLimit: 4013 } as const
-
-/** Answers that wait because the peer does not read: past this we stop reading its questions. */
-const CONTROL_LIMIT = 64 * 1024
-
-/** The round trip is measured while a stream is busy (half a window in so short a time), and not more often. */
-const BUSY_MILLIS = 1_000
-const MEASURE_INTERVAL = 10_000
-
 /** What the writer of any stream may fill. */
 const LEAST_WRITE_AHEAD = 16 * 1024
-
-/**
- * A window is too small if half of it is consumed in so many round trips: then it, and not the path, may be
- * what holds the sender back. libp2p's implementations use the same number.
- */
-const GROWTH_ROUND_TRIPS = 4
-
-interface Ending {
-  readonly goAway?: number
-  readonly closeCode?: number
-  readonly closeReason?: string
-  /** The peer takes nothing: do not wait for it. */
-  readonly terminate?: boolean
-}
 
 /**
  * One yamux session over one transport. It owns the transport, and is driven by it alone: no frame waits for
@@ -90,35 +62,22 @@ export class Session {
   readonly #reader: FrameReader
   readonly #outbox: Outbox
   readonly #pings: Pings
+  readonly #inflow: Inflow
+  readonly #liveness: Liveness
+  readonly #slots: OpenSlots
+  readonly #acceptor: Acceptor
   readonly #unwatch: () => void
 
   readonly #channels = new Map<number, Channel>()
+  /** Closed on both sides, and not read to the end. */
+  #unread: Set<Channel> | undefined = undefined
   #nextId: number
-  /** Own channels whose SYN is sent and not answered: at most the peer's accept backlog. */
-  #unanswered = 0
-  /** Own channels that wait for such a place. */
-  #waiting: Array<Channel> = []
-
-  #onStream: ((stream: Stream) => void) | undefined = undefined
-  /** Inbound channels that came before `onStream` was set. */
-  #unaccepted: Array<Channel> = []
-  #resets: TokenBucket | undefined = undefined
-
   /** Where the payload that is being read goes, and whether FIN comes after it. */
   #target: Channel | undefined = undefined
   #targetEnds = false
 
-  /** Bytes received and unread; the sums of the receive windows, and of what the streams' writers may fill. */
-  #unread = 0
-  #windows = 0
+  /** What the streams' writers may fill, all together. */
   #writeAhead = 0
-  /** Since when reading is paused; 0: it is not. */
-  #pausedAt = 0
-
-  #lastReceivedAt: number
-  #keepAliveAt = 0
-  #progressed = false
-  #stalledAt = 0
 
   #localGoAway = false
   #remoteGoAway = false
@@ -139,13 +98,16 @@ export class Session {
     this.#options = resolveSessionOptions(options)
     const { firstStreamId, maxFramePayload, sendHighWater, timers } = this.#options
     this.#nextId = firstStreamId ?? (role === "client" ? 1 : 2)
-    this.#lastReceivedAt = timers.now()
+    this.#liveness = new Liveness(this.#options)
     this.#outbox = new Outbox(transport, sendHighWater, maxFramePayload, timers.now)
     this.#pings = new Pings(
       timers,
       () => this.#wireBytesIn + this.#outbox.wireBytes,
       (token) => this.#outbox.control(FrameType.ping, Flag.syn, 0, token)
     )
+    this.#inflow = new Inflow(transport, this.#outbox, this.#pings, this.#options)
+    this.#slots = new OpenSlots(this.#options.acceptBacklog, (channel) => this.#begin(channel))
+    this.#acceptor = new Acceptor(this.#options, (error) => this.onHandlerError(error))
     this.#reader = new FrameReader({
       onHeader: (type, flags, id, length) => this.#onHeader(type, flags, id, length),
       onPayload: (chunk, last) => this.#onPayload(chunk, last)
@@ -156,27 +118,24 @@ export class Session {
       sendable: (channel) => this.#outbox.data(channel),
       sendFin: (channel) => this.#outbox.control(FrameType.windowUpdate, Flag.fin, channel.id, 0),
       abandoned: (channel) => this.#abandoned(channel),
-      finished: (channel) => this.#forget(channel),
+      finished: (channel) => this.#finished(channel),
       consumed: (channel, length) => this.#consumed(channel, length),
-      discarded: (length) => this.#discarded(length)
+      discarded: (length) => this.#release(length)
     }
     this.#unwatch = timers.watch({ check: (now) => this.#check(now) })
     transport.onDrain = () => this.#onDrain()
     transport.onClose = (error) => this.#onTransportClose(error)
-    transport.onProtocolError = (message) => this.#fail(new SessionError("protocol_error", message))
+    transport.onProtocolError = (message) => this.#fail(violation(message))
     transport.onData = (chunk) => this.#onData(chunk)
   }
 
   /** Inbound streams. Those that come before it is set wait for it, up to `acceptBacklog`. */
   get onStream(): (stream: Stream) => void {
-    return this.#onStream ?? ignore
+    return this.#acceptor.handler ?? ignore
   }
 
   set onStream(handler: (stream: Stream) => void) {
-    this.#onStream = handler
-    const waiting = this.#unaccepted
-    this.#unaccepted = []
-    for (const channel of waiting) if (!channel.stream.destroyed) this.#deliver(channel, handler)
+    this.#acceptor.handler = handler
   }
 
   /** Over: nothing more is sent or received. */
@@ -186,7 +145,7 @@ export class Session {
 
   /** When the last byte came from the peer, on the clock of `options.timers`: `performance.now()`. */
   get lastReceivedAt(): number {
-    return this.#lastReceivedAt
+    return this.#liveness.receivedAt
   }
 
   get stats(): SessionStats {
@@ -200,7 +159,7 @@ export class Session {
       wireBytesOut: this.#outbox.wireBytes,
       framesIn: this.#framesIn,
       framesOut: this.#outbox.frames,
-      unreadBytes: this.#unread,
+      unreadBytes: this.#inflow.unread,
       roundTripMillis: this.#pings.roundTrip
     }
   }
@@ -211,7 +170,7 @@ export class Session {
    * "too_many_streams".
    */
   open(): Stream {
-    const { acceptBacklog, maxStreams } = this.#options
+    const { maxStreams } = this.#options
     if (this.#closed || this.#closing !== undefined) throw closedError()
     if (this.#remoteGoAway) throw new SessionError("remote_going_away", "the peer takes no new streams")
     if (this.#channels.size >= maxStreams) {
@@ -222,9 +181,7 @@ export class Session {
     this.#nextId += 2
     this.#streamsOpened++
     const channel = this.#register(id, true)
-    channel.waiting = true
-    if (this.#unanswered < acceptBacklog && this.#outbox.controlBytes < CONTROL_LIMIT) this.#begin(channel)
-    else this.#waiting.push(channel)
+    this.#slots.request(channel, this.#inflow.clogged)
     return channel.stream
   }
 
@@ -260,8 +217,12 @@ export class Session {
 
   // What arrives
 
+  #fail(error: SessionError): void {
+    this.#end(error, endByFault(error))
+  }
+
   #onData(chunk: Buffer): void {
-    this.#lastReceivedAt = this.#options.timers.now()
+    this.#liveness.receivedAt = this.#options.timers.now()
     this.#wireBytesIn += chunk.length
     try {
       this.#reader.push(chunk)
@@ -270,7 +231,6 @@ export class Session {
       this.#fail(error)
     }
     this.#regulate()
-    if (this.#closing !== undefined) this.#closeIfFlushed()
   }
 
   #onHeader(type: number, flags: number, id: number, length: number): void {
@@ -290,7 +250,7 @@ export class Session {
     this.#remoteGoAway = true
     this.#guard(() => this.onGoAway(code))
     if (code === GoAwayCode.normal) return
-    this.#end(remoteEnd(code), { closeCode: CloseCode.normal })
+    this.#end(remoteError(code), { closeCode: CloseCode.normal })
   }
 
   #onStreamFrame(flags: number, id: number, payload: number, delta: number): void {
@@ -304,7 +264,7 @@ export class Session {
       throw violation(`frame length ${payload} exceeds ${this.#options.maxWindow}`)
     }
     // ACK is said to come first, but peers that never send it do answer.
-    if (channel.unanswered) this.#answered(channel)
+    if (channel.unanswered) this.#slots.release(channel)
     if ((flags & Flag.rst) !== 0) return this.#onReset(channel)
     if (payload > 0) {
       if (channel.remoteEnded) throw violation(`stream ${id} has ${payload} bytes after its end`)
@@ -325,7 +285,7 @@ export class Session {
     this.#bytesIn += chunk.length
     const channel = this.#target
     if (channel === undefined || channel.closed) return
-    this.#unread += chunk.length
+    this.#inflow.unread += chunk.length
     channel.receive(chunk)
     if (last && this.#targetEnds && !channel.closed) channel.receiveEnd()
   }
@@ -341,15 +301,13 @@ export class Session {
       throw violation(`frame length ${payload} on stream ${id} exceeds its window of ${INITIAL_WINDOW}`)
     }
     if ((flags & Flag.rst) !== 0) {
-      this.#countReset()
+      this.#acceptor.countReset(this.#liveness.receivedAt)
       return undefined
     }
-    const handler = this.#onStream
-    const { acceptBacklog, maxStreams } = this.#options
-    const full = handler === undefined && this.#unaccepted.length >= acceptBacklog
-    if (full || this.#localGoAway || this.#channels.size >= maxStreams) {
+    const full = this.#acceptor.full || this.#channels.size >= this.#options.maxStreams
+    if (full || this.#localGoAway) {
       this.#outbox.control(FrameType.windowUpdate, Flag.rst, id, 0)
-      this.#countReset()
+      this.#acceptor.countReset(this.#liveness.receivedAt)
       return undefined
     }
     this.#streamsAccepted++
@@ -357,130 +315,90 @@ export class Session {
     channel.sendWindow.grant(delta)
     // At once, whatever the application does: hashicorp/yamux ends the session after 75 s without it.
     this.#outbox.control(FrameType.windowUpdate, Flag.ack, id, channel.receiveWindow.surplus)
-    if (handler === undefined) this.#unaccepted.push(channel)
-    else this.#deliver(channel, handler)
+    this.#acceptor.deliver(channel)
     return channel
-  }
-
-  #deliver(channel: Channel, handler: (stream: Stream) => void): void {
-    try {
-      handler(channel.stream)
-    } catch (error) {
-      const message = `the handler of stream ${channel.id} threw`
-      channel.stream.destroy(new YamuxError("handler_failed", message, { cause: error }))
-      this.onHandlerError(error)
-    }
   }
 
   #onReset(channel: Channel): void {
     channel.closed = true
     this.#forget(channel)
     channel.stream.destroy(new YamuxError("ECONNRESET", `stream ${channel.id} was reset by the peer`))
-    if (!channel.outbound) this.#countReset()
-  }
-
-  /** Opening only to reset, or in order to be refused, costs us more than it costs the peer. */
-  #countReset(): void {
-    const { resetBurst, resetsPerSecond } = this.#options
-    this.#resets ??= new TokenBucket(resetBurst, resetsPerSecond, this.#lastReceivedAt)
-    if (this.#resets.take(this.#lastReceivedAt)) return
-    const message = `more than ${resetBurst} streams were reset at once, or ${resetsPerSecond} a second`
-    throw new SessionError("too_many_resets", message)
+    if (!channel.outbound) this.#acceptor.countReset(this.#liveness.receivedAt)
   }
 
   // Channels
 
   #register(id: number, outbound: boolean): Channel {
-    const { initialWindow, sessionBudget, timers } = this.#options
-    const window = new ReceiveWindow(initialWindow, timers.now())
+    const { sessionBudget } = this.#options
     // A few streams may hold much each, many only little, all together half of the budget or the least there is.
     const share = Math.max((sessionBudget / 2 - this.#writeAhead) / 16, LEAST_WRITE_AHEAD)
     const writeAhead = Math.min(Math.floor(share), this.#options.writeAhead)
     this.#writeAhead += writeAhead
-    const channel = new Channel(this.#host, id, outbound, window, writeAhead)
-    this.#windows += initialWindow
+    const channel = new Channel(this.#host, id, outbound, this.#inflow.open(), writeAhead)
     this.#channels.set(id, channel)
     return channel
   }
 
   #begin(channel: Channel): void {
-    this.#unanswered++
     this.#outbox.control(FrameType.windowUpdate, Flag.syn, channel.id, channel.receiveWindow.surplus)
     channel.opened()
   }
 
-  #answered(channel: Channel): void {
-    channel.unanswered = false
-    this.#unanswered--
-    while (this.#waiting.length > 0 && this.#unanswered < this.#options.acceptBacklog) {
-      const next = this.#waiting.shift()
-      if (next !== undefined) this.#begin(next)
-    }
+  #finished(channel: Channel): void {
+    this.#forget(channel)
+    if (channel.unread === 0) return
+    this.#unread ??= new Set()
+    this.#unread.add(channel)
   }
 
   #abandoned(channel: Channel): void {
-    if (channel.waiting) this.#waiting = this.#waiting.filter((other) => other !== channel)
-    else this.#outbox.control(FrameType.windowUpdate, Flag.rst, channel.id, 0)
+    this.#unread?.delete(channel)
+    if (channel.closed) return
+    if (!channel.waiting) this.#outbox.control(FrameType.windowUpdate, Flag.rst, channel.id, 0)
     this.#forget(channel)
   }
 
   #forget(channel: Channel): void {
     channel.closed = true
     if (this.#channels.delete(channel.id)) {
-      this.#windows -= channel.receiveWindow.size
+      this.#inflow.close(channel.receiveWindow)
       this.#writeAhead -= channel.stream.writableHighWaterMark
     }
-    if (channel.unanswered) this.#answered(channel)
+    this.#slots.release(channel)
   }
 
   #consumed(channel: Channel, length: number): void {
-    this.#discarded(length)
+    this.#release(length)
     // A peer that has sent its FIN needs no window.
     if (channel.closed || channel.remoteEnded) return
-    const window = channel.receiveWindow
-    window.consume(length)
-    if (!window.due) return
-    const now = this.#options.timers.now()
-    const growth = this.#growth(window, now)
-    this.#windows += growth
-    this.#outbox.control(FrameType.windowUpdate, 0, channel.id, window.grant(now, growth))
+    const granted = this.#inflow.consume(channel.receiveWindow, length)
+    if (granted > 0) this.#outbox.control(FrameType.windowUpdate, 0, channel.id, granted)
   }
 
-  /** What to add to a window that is too small: it doubles, within its limit and the session's. */
-  #growth(window: ReceiveWindow, now: number): number {
-    const elapsed = window.elapsed(now)
-    const { measuredAt, roundTrip } = this.#pings
-    if (elapsed < BUSY_MILLIS && now - measuredAt > MEASURE_INTERVAL) this.#pings.measure()
-    if (roundTrip === undefined || elapsed > roundTrip * GROWTH_ROUND_TRIPS) return 0
-    const { maxWindow, sessionBudget } = this.#options
-    return Math.max(0, Math.min(window.size, maxWindow - window.size, sessionBudget - this.#windows))
+  #release(length: number): void {
+    if (this.#closed) this.#inflow.unread -= length
+    else this.#inflow.release(length)
   }
 
-  #discarded(length: number): void {
-    this.#unread -= length
-    if (this.#pausedAt !== 0) this.#regulate()
-  }
-
-  /** Stops reading while the application, or the peer, leaves us with more than our share. */
+  /** After anything that may have changed what waits: whether to read, and whether a close is done. */
   #regulate(): void {
     if (this.#closed) return
-    const full = this.#unread > this.#options.sessionBudget || this.#outbox.controlBytes > CONTROL_LIMIT
-    if (full === (this.#pausedAt !== 0)) return
-    if (full) {
-      this.#pausedAt = this.#options.timers.now()
-      this.#transport.pause()
-    } else {
-      this.#pausedAt = 0
-      this.#transport.resume()
-    }
+    this.#inflow.regulate()
+    if (this.#closing !== undefined) this.#closeIfFlushed()
   }
 
   // Time
 
   #check(now: number): void {
-    this.#checkKeepAlive(now)
-    this.#checkWriting(now)
-    const { closeTimeoutMillis, openTimeoutMillis, readTimeoutMillis } = this.#options
+    // While we do not read, silence says nothing about the peer.
+    const silence = this.#inflow.paused ? undefined : this.#liveness.checkReading(now, this.#pings)
+    if (silence !== undefined) {
+      const reason = { closeCode: CloseCode.heartbeatTimeout, closeReason: "heartbeat timeout" }
+      return this.#end(silence, { goAway: GoAwayCode.normal, ...reason })
+    }
+    const stall = this.#liveness.checkWriting(now, this.#transport.bufferedAmount)
+    if (stall !== undefined) return this.#end(stall, { terminate: true })
+    const { closeTimeoutMillis, openTimeoutMillis } = this.#options
     for (const channel of this.#channels.values()) {
       if (this.#closed) return
       if (channel.unanswered && now - channel.openedAt >= openTimeoutMillis) this.#openTimedOut(channel)
@@ -489,40 +407,7 @@ export class Session {
         channel.stream.destroy(new YamuxError("close_timeout", message))
       }
     }
-    const starved = this.#unread > this.#options.sessionBudget && now - this.#pausedAt >= readTimeoutMillis
-    if (starved) this.#shed()
-  }
-
-  #checkKeepAlive(now: number): void {
-    const { keepAliveMillis, keepAliveTimeoutMillis } = this.#options
-    // While we do not read, silence says nothing about the peer.
-    if (keepAliveMillis === 0 || this.#pausedAt !== 0) return
-    if (this.#lastReceivedAt >= this.#keepAliveAt) this.#keepAliveAt = 0
-    const silent = now - this.#lastReceivedAt
-    if (this.#keepAliveAt === 0) {
-      if (silent < keepAliveMillis) return
-      this.#keepAliveAt = now
-      this.#pings.measure()
-    } else if (now - this.#keepAliveAt >= keepAliveTimeoutMillis) {
-      const error = new SessionError("keepalive_timeout", `the peer was silent for ${Math.round(silent)} ms`)
-      this.#end(error, {
-        goAway: GoAwayCode.normal,
-        closeCode: CloseCode.heartbeatTimeout,
-        closeReason: "heartbeat timeout"
-      })
-    }
-  }
-
-  #checkWriting(now: number): void {
-    const buffered = this.#transport.bufferedAmount
-    const moved = buffered === 0 || this.#progressed
-    this.#progressed = false
-    if (moved) this.#stalledAt = 0
-    else if (this.#stalledAt === 0) this.#stalledAt = now
-    else if (now - this.#stalledAt >= this.#options.writeTimeoutMillis) {
-      const message = `the peer took none of ${buffered} bytes in ${this.#options.writeTimeoutMillis} ms`
-      this.#end(new SessionError("write_timeout", message), { terminate: true })
-    }
+    if (this.#inflow.starved(now)) this.#shed()
   }
 
   #openTimedOut(channel: Channel): void {
@@ -535,45 +420,28 @@ export class Session {
   /** Nothing is read from the stream that fills the session's memory: it goes, so that the others go on. */
   #shed(): void {
     let fullest: Channel | undefined = undefined
-    for (const channel of this.#channels.values()) {
+    for (const channel of [...this.#channels.values(), ...(this.#unread ?? [])]) {
       if (fullest === undefined || channel.unread > fullest.unread) fullest = channel
     }
-    const message = `stream ${fullest?.id} held ${fullest?.unread} unread bytes while the session's memory was full`
-    fullest?.stream.destroy(new YamuxError("read_timeout", message))
+    if (fullest === undefined) return
+    const message = `stream ${fullest.id} held ${fullest.unread} unread bytes while the session's memory was full`
+    fullest.stream.destroy(new YamuxError("read_timeout", message))
   }
 
   // The end
 
   #onDrain(): void {
-    this.#progressed = true
+    this.#liveness.wrote()
     this.#outbox.flush()
+    if (!this.#inflow.clogged) this.#slots.refill()
     this.#regulate()
-    if (this.#closing !== undefined) this.#closeIfFlushed()
   }
 
   #onTransportClose(cause: Error | undefined): void {
-    const orderly = cause === undefined && (this.#remoteGoAway || this.#closing !== undefined)
-    if (this.#reader.midFrame) {
-      this.#end(
-        new SessionError("unexpected_end", "unexpected end: the transport closed inside a frame", { cause })
-      )
-    } else if (orderly) {
-      this.#end(undefined)
-    } else {
-      const message = cause === undefined ? "the transport closed" : `the transport closed: ${cause.message}`
-      this.#end(new SessionError("transport_closed", message, { cause }))
-    }
+    const { midFrame } = this.#reader
+    const orderly = cause === undefined && !midFrame && (this.#remoteGoAway || this.#closing !== undefined)
+    this.#end(orderly ? undefined : transportError(midFrame, cause))
     this.#closing?.resolve()
-  }
-
-  /** The peer broke a rule: says so, as far as it still listens. */
-  #fail(error: SessionError): void {
-    const limit = error.code === "too_many_resets"
-    this.#end(error, {
-      goAway: GoAwayCode.protocolError,
-      closeCode: limit ? CloseCode.overLimit : CloseCode.protocolError,
-      closeReason: `${limit ? "over limit" : "protocol error"}: ${error.message}`
-    })
   }
 
   #closeIfFlushed(): void {
@@ -588,7 +456,7 @@ export class Session {
     this.#end(undefined, { closeCode: CloseCode.normal })
   }
 
-  #end(error: Error | undefined, ending?: Ending): void {
+  #end(error: Error | undefined, ending?: SessionEnd): void {
     if (this.#closed) return
     this.#closed = true
     this.#unwatch()
@@ -608,8 +476,8 @@ export class Session {
     const reason = error ?? closedError()
     const channels = [...this.#channels.values()]
     this.#channels.clear()
-    this.#waiting = []
-    this.#unaccepted = []
+    this.#slots.clear()
+    this.#acceptor.clear()
     for (const channel of channels) channel.fail(reason)
     this.#pings.fail(reason)
     this.#guard(() => this.onClose(error))
@@ -630,22 +498,4 @@ function warn(error: unknown): void {
   process.emitWarning(error instanceof Error ? error : String(error))
 }
 
-const closedError = (): SessionError => new SessionError("session_closed", "the session is closed")
-
 const violation = (message: string): SessionError => new SessionError("protocol_error", message)
-
-const remoteEnd = (code: number): SessionError => {
-  if (code === GoAwayCode.protocolError) {
-    return new SessionError("remote_protocol_error", "the peer ended the session: protocol error")
-  }
-  if (code === GoAwayCode.internalError) {
-    return new SessionError("remote_internal_error", "the peer ended the session: internal error")
-  }
-  return new SessionError("remote_unknown_error", `the peer ended the session: unknown reason ${code}`)
-}
-
-const goAwayFrame = (code: number): Buffer => {
-  const frame = Buffer.allocUnsafe(HEADER_LENGTH)
-  writeHeader(frame, 0, FrameType.goAway, 0, 0, code)
-  return frame
-}

@@ -110,6 +110,25 @@ describe("yamux bounds", () => {
     assert.isFalse(peer.session.closed)
   })
 
+  it("Y100 a stream that is closed on both sides and not read counts in the budget too", async () => {
+    const peer = new Scripted("server", { sessionBudget: MIB, readTimeoutMillis: 10_000 })
+    for (let id = 1; id <= 9; id += 2) {
+      peer.feed(data(id, WINDOW - id, "SYN"), wnd(id, 0, "FIN"))
+      peer.streams.at(-1)?.end()
+      await turn()
+    }
+    assert.strictEqual(peer.session.stats.streams, 0)
+    assert.isTrue(peer.transport.paused)
+    peer.feed(wnd(11, 0, "SYN"))
+    peer.timers.advance(11_000)
+    assert.isTrue(peer.stream(0).destroyed, "it held the most")
+    assert.isFalse(peer.stream(1).destroyed)
+    assert.isFalse(peer.stream(5).destroyed)
+    for (const stream of peer.streams) stream.destroy()
+    assert.strictEqual(peer.session.stats.unreadBytes, 0)
+    assert.isFalse(peer.transport.paused)
+  })
+
   it("Y101 a storm of streams opened and reset ends the session; a slow drizzle does not", async () => {
     const options = { resetBurst: 100, resetsPerSecond: 10 }
     const storm = new Scripted("server", options)
