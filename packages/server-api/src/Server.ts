@@ -10,6 +10,7 @@ import { Duration, Effect, Layer } from "effect"
 import { HttpRouter } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { clientAddress } from "@edge-relay/server/ClientAddress"
+import { AccessLog } from "./AccessLog.ts"
 import { Config } from "./Config.ts"
 import * as Console from "./Console.ts"
 import * as ConventionsLayer from "./ConventionsLayer.ts"
@@ -72,13 +73,19 @@ export const layerServices = Layer.unwrap(
 )
 
 const layerGateway = Layer.unwrap(
-  Effect.map(Config, ({ publicUrl, trustedProxies }) => {
+  Effect.gen(function* () {
+    const { publicUrl, trustedProxies } = yield* Config
+    const { watch } = yield* AccessLog
     const addressOf = clientAddress(trustedProxies)
     return Gateway.layer({
       publicUrl,
+      watch,
       firstByteMillis: SystemHandlers.limits.firstByteSeconds * 1000,
       maxStreamsPerEdge: SystemHandlers.limits.streamsPerEdge,
-      addressOf: ({ headers, socket }) => addressOf(socket.remoteAddress, headers)
+      // Node makes the object of a request's headers when it is first asked for it: only where it is looked at.
+      ...(trustedProxies.length > 0 && {
+        addressOf: ({ headers, socket }) => addressOf(socket.remoteAddress, headers)
+      })
     }).pipe(Layer.provide(Layer.mergeAll(GatewayAuth.layer, EdgeAccess.layer)))
   })
 )
