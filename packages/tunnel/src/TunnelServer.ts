@@ -4,7 +4,7 @@ import { Clock, Context, Effect, FiberSet, Layer, Random, type Stream } from "ef
 import { type WebSocket, WebSocketServer } from "ws"
 import type { EdgeId } from "@edge-relay/domain/Edges"
 import { type CloseReason, SessionStore } from "@edge-relay/domain/SessionStore"
-import { type AuthenticatedToken, SessionTokens } from "@edge-relay/domain/SessionTokens"
+import { type AuthenticatedToken, SessionTokens, type TokenId } from "@edge-relay/domain/SessionTokens"
 import { type ContentionOptions, defaultContention } from "./Contention.ts"
 import { EdgeTunnel } from "./EdgeTunnel.ts"
 import { FailedHandshakes } from "./FailedHandshakes.ts"
@@ -116,6 +116,14 @@ const make = Effect.fnUntraced(function* (given: TunnelServerOptions) {
   const now = () => clock.currentTimeMillisUnsafe()
   const nextRandom = () => random.nextDoubleUnsafe()
   let pending = 0
+  /** What has yet to say hello displaces nothing: else one token could take the places of all the others. */
+  const waiting = new Map<TokenId, Set<EdgeTunnel>>()
+  const settle = (tunnel: EdgeTunnel): void => {
+    const { tokenId } = tunnel.token
+    const others = waiting.get(tokenId)
+    others?.delete(tunnel)
+    if (others?.size === 0) waiting.delete(tokenId)
+  }
 
   /** Everything that can be said no to, before anything is upgraded. */
   const admit = Effect.fn("TunnelServer.admit")(
@@ -146,6 +154,9 @@ const make = Effect.fnUntraced(function* (given: TunnelServerOptions) {
       )
       const delay = yield* live.contentionDelay(token.tokenId)
       if (delay > 0) return yield* tooMany("two machines fight for this token", delay)
+      if ((waiting.get(token.tokenId)?.size ?? 0) >= MAX_WAITING) {
+        return yield* tooMany("too many tunnels with this token wait for a hello", options.handshakeMillis)
+      }
       return token
     },
     (effect) =>
@@ -176,14 +187,22 @@ const make = Effect.fnUntraced(function* (given: TunnelServerOptions) {
       heartbeatMillis: options.heartbeatMillis,
       now,
       random: nextRandom,
-      onReady: () => run(live.register(tunnel)),
+      onReady: () => {
+        settle(tunnel)
+        run(live.register(tunnel))
+      },
       onBeat: (millis) => {
         TunnelMetrics.roundTripSeconds.updateUnsafe(millis / 1000, context)
         run(Effect.ignore(store.heartbeat(token.tokenId)))
       },
-      onClosed: () => run(live.remove(tunnel))
+      onClosed: () => {
+        settle(tunnel)
+        run(live.remove(tunnel))
+      }
     })
     live.add(tunnel)
+    const { tokenId } = token
+    waiting.set(tokenId, (waiting.get(tokenId) ?? new Set<EdgeTunnel>()).add(tunnel))
   }
 
   const upgrade = (
@@ -241,6 +260,9 @@ function destroySelf(this: Duplex): void {
 
 const tooMany = (detail: string, retryAfterMillis: number) =>
   Effect.fail(new HandshakeRefused({ status: 429, code: "too_many_requests", detail, retryAfterMillis }))
+
+/** Of one token. An agent that reconnects over a bad line leaves one or two behind. */
+const MAX_WAITING = 8
 
 /** Long enough that a fleet that is turned away does not come back at once. */
 const UNAVAILABLE_MILLIS = 5_000
