@@ -1,11 +1,13 @@
 import { AuditLog } from "@edge-relay/domain/AuditLog"
+import type { UserId } from "@edge-relay/domain/CurrentUser"
 import { EdgeId } from "@edge-relay/domain/Edges"
 import type { SignInSession } from "@edge-relay/domain/SignInSession"
 import { Clock, Effect, Schema } from "effect"
 
 /**
  * What signed-in people asked of the gateway and were denied, for the audit log: once a minute for each person, edge
- * and reason, not once a try.
+ * and reason, not once a try. Who tries one edge after the other is known by the first of them: the log, which is
+ * everybody's disk, is not theirs to fill.
  */
 export interface Denial {
   readonly session: SignInSession
@@ -16,24 +18,35 @@ export interface Denial {
   readonly requestId: string
 }
 
-const againMillis = 60_000
-/** Remembered ones; the oldest is forgotten for the next. */
-const maxRemembered = 1000
+const minuteMillis = 60_000
+const maxOfPerson = 20
+/** Remembered people; the one remembered for longest is forgotten for the next. */
+const maxPeople = 1000
 
 export const make = Effect.gen(function* () {
   const audit = yield* AuditLog
   const clock = yield* Clock.Clock
   const fork = Effect.runForkWith(yield* Effect.context<never>())
-  const remembered = new Map<string, number>()
+  const people = new Map<UserId, { readonly endsAt: number; readonly denied: Set<string> }>()
 
-  return ({ session, edgeId, code, address, requestId }: Denial): void => {
-    const key = `${session.userId} ${edgeId} ${code}`
+  const deniedTo = (userId: UserId): Set<string> => {
     const now = clock.currentTimeMillisUnsafe()
-    if (now - (remembered.get(key) ?? Number.NEGATIVE_INFINITY) < againMillis) return
-    remembered.delete(key)
-    remembered.set(key, now)
-    const [oldest] = remembered.keys()
-    if (remembered.size > maxRemembered && oldest !== undefined) remembered.delete(oldest)
+    const known = people.get(userId)
+    if (known !== undefined && known.endsAt > now) return known.denied
+    const denied = new Set<string>()
+    people.delete(userId)
+    people.set(userId, { endsAt: now + minuteMillis, denied })
+    const [oldest] = people.keys()
+    if (people.size > maxPeople && oldest !== undefined) people.delete(oldest)
+    return denied
+  }
+
+  return ({ session, edgeId: asked, code, address, requestId }: Denial): void => {
+    const edgeId = isEdgeId(asked) ? asked : undefined
+    const key = `${edgeId} ${code}`
+    const denied = deniedTo(session.userId)
+    if (denied.has(key) || denied.size >= maxOfPerson) return
+    denied.add(key)
     fork(
       audit
         .record({
@@ -41,7 +54,7 @@ export const make = Effect.gen(function* () {
           outcome: "failure",
           tenantId: session.tenantId,
           actor: session.userId,
-          edgeId: isEdgeId(edgeId) ? edgeId : undefined,
+          edgeId,
           address,
           requestId,
           detail: code
