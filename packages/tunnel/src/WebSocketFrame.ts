@@ -50,7 +50,12 @@ const writeHead = (target: Buffer, length: number, maskBit: number): number => {
 }
 
 /** `first` is copied, `second` is the caller's again once `written` was called. */
-export const writeUnmasked = (socket: Socket, first: Uint8Array, second: Uint8Array, written: () => void): void => {
+export const writeUnmasked = (
+  socket: Socket,
+  first: Uint8Array,
+  second: Uint8Array,
+  written: () => void
+): void => {
   const head = Buffer.allocUnsafe(HEADER + first.length)
   const offset = writeHead(head, first.length + second.length, 0)
   head.set(first, offset)
@@ -61,10 +66,16 @@ export const writeUnmasked = (socket: Socket, first: Uint8Array, second: Uint8Ar
 }
 
 /** Both are the caller's again on return. */
-export const writeMasked = (socket: Socket, first: Uint8Array, second: Uint8Array, written: () => void): void => {
+export const writeMasked = (
+  socket: Socket,
+  first: Uint8Array,
+  second: Uint8Array,
+  written: () => void
+): void => {
   const length = first.length + second.length
   const pooled = length + HEADER <= POOLED_SIZE
-  const buffer = (pooled ? pool.pop() : undefined) ?? Buffer.allocUnsafeSlow(pooled ? POOLED_SIZE : length + HEADER)
+  const buffer =
+    (pooled ? pool.pop() : undefined) ?? Buffer.allocUnsafeSlow(pooled ? POOLED_SIZE : length + HEADER)
   const key = nextKey()
   const offset = writeHead(buffer, length, MASKED)
   buffer.set(key, offset)

@@ -163,7 +163,8 @@ export class WebSocketReader {
   /** What is wrong with a header, if anything. */
   #fault(first: number, opcode: number, masked: boolean): string | undefined {
     if ((first & 0x70) !== 0) return "a reserved bit of a frame is set"
-    if (masked !== this.#masked) return masked ? "a server's frame is masked" : "a client's frame is not masked"
+    if (masked !== this.#masked)
+      return masked ? "a server's frame is masked" : "a client's frame is not masked"
     if (opcode === Opcode.text) return "a text message is not part of the protocol"
     if (opcode === Opcode.continuation) return this.#fragmented ? undefined : "a message begins in the middle"
     if (opcode === Opcode.binary) return this.#fragmented ? "a message begins inside another" : undefined

@@ -2,7 +2,13 @@
 declare module "bufferutil" {
   const bufferUtil: {
     /** Writes `length` bytes of `source`, masked from its first byte on, into `output` at `offset`. */
-    readonly mask: (source: Uint8Array, mask: Uint8Array, output: Uint8Array, offset: number, length: number) => void
+    readonly mask: (
+      source: Uint8Array,
+      mask: Uint8Array,
+      output: Uint8Array,
+      offset: number,
+      length: number
+    ) => void
     /** Unmasks in place. */
     readonly unmask: (buffer: Uint8Array, mask: Uint8Array) => void
   }
