@@ -27,9 +27,9 @@ export class ControlChannel {
     this.#listener = listener
     stream.on("data", (chunk: Buffer) => this.#receive(chunk))
     // What went wrong is the session's to tell; `close` always follows.
-    stream.on("error", () => undefined)
-    stream.on("end", () => this.#end())
-    stream.on("close", () => this.#end())
+    stream.on("error", ignore)
+    const onEnd = () => this.#end()
+    stream.on("end", onEnd).on("close", onEnd)
   }
 
   send(message: { readonly type: string }): void {
@@ -83,5 +83,7 @@ export class ControlChannel {
     this.#listener.onEnd(error)
   }
 }
+
+function ignore(): void {}
 
 const NEWLINE = 0x0a

@@ -21,10 +21,15 @@ import type { Stream } from "./yamux/Stream.ts"
  * with no fiber of its own, since there are ten thousand of it; what it has to tell it tells its owner.
  */
 
-export interface EdgeTunnelOptions {
+/** Whose tunnel it is. */
+export interface EdgeTunnelPeer {
   readonly token: AuthenticatedToken
   readonly protocol: ProtocolVersion
   readonly remoteAddress: string | null
+}
+
+/** What the tunnels of a proxy have in common. One object for all of them, hence told which tunnel it was. */
+export interface EdgeTunnelOptions {
   readonly proxyId: string
   readonly maxStreams: number
   readonly helloTimeoutMillis: number
@@ -35,37 +40,39 @@ export interface EdgeTunnelOptions {
   /** 0 to 1, evenly. */
   readonly random: () => number
   /** Once: the agent has said who it is, or is of the generation that does not. */
-  readonly onReady: () => void
+  readonly onReady: (tunnel: EdgeTunnel) => void
   /** After each answered ping. */
-  readonly onBeat: (roundTripMillis: number) => void
+  readonly onBeat: (tunnel: EdgeTunnel, roundTripMillis: number) => void
   /** Once, however it ended. */
-  readonly onClosed: () => void
+  readonly onClosed: (tunnel: EdgeTunnel) => void
 }
 
 export class EdgeTunnel implements TunnelHandle {
-  readonly recordHeartbeat: Effect.Effect<void>
   readonly #session: Session
+  readonly #peer: EdgeTunnelPeer
   readonly #options: EdgeTunnelOptions
-  readonly #connectedAt: DateTime.Utc
+  readonly #connectedAt: number
   #control: ControlChannel | undefined
-  #hello: Hello | undefined
+  /** Of the agent's hello, what the summary shows: the rest of it is not kept. */
+  #hasSaidHello = false
+  #agent: string | null = null
+  #hostname: string | null = null
+  #services = defaultServices
   #helloTimer: NodeJS.Timeout | undefined
   #heartbeatTimer: NodeJS.Timeout | undefined
   #lastHeartbeatAt: number
   #roundTripMillis: number | null = null
   #streams = 0
 
-  constructor(session: Session, options: EdgeTunnelOptions) {
+  constructor(session: Session, peer: EdgeTunnelPeer, options: EdgeTunnelOptions) {
     this.#session = session
+    this.#peer = peer
     this.#options = options
     this.#lastHeartbeatAt = options.now()
-    this.#connectedAt = DateTime.makeUnsafe(this.#lastHeartbeatAt)
-    this.recordHeartbeat = Effect.sync(() => {
-      this.#lastHeartbeatAt = options.now()
-    })
+    this.#connectedAt = this.#lastHeartbeatAt
     session.onClose = () => this.#closed()
     session.onStream = (stream) => this.#accept(stream)
-    if (options.protocol === "v2") {
+    if (peer.protocol === "v2") {
       this.#helloTimer = setTimeout(
         () => this.#protocolError(`no hello within ${options.helloTimeoutMillis} ms`),
         options.helloTimeoutMillis
@@ -81,23 +88,36 @@ export class EdgeTunnel implements TunnelHandle {
   }
 
   get token(): AuthenticatedToken {
-    return this.#options.token
+    return this.#peer.token
+  }
+
+  get recordHeartbeat(): Effect.Effect<void> {
+    return Effect.sync(() => {
+      this.#lastHeartbeatAt = this.#options.now()
+    })
+  }
+
+  /** When there was a sign of life last, in milliseconds since 1970. Costs less than the summary that has it too. */
+  get lastHeartbeatAt(): number {
+    // The session's clock is monotonic, ours tells the date.
+    const lastReceivedAt = this.#options.now() - (performance.now() - this.#session.lastReceivedAt)
+    return Math.max(this.#lastHeartbeatAt, lastReceivedAt)
   }
 
   /** Another one at each reading: ten thousand tunnels hold none. */
   get summary(): SessionSummary {
-    const { token, protocol, remoteAddress, proxyId } = this.#options
+    const { token, protocol, remoteAddress } = this.#peer
     const { bytesIn, bytesOut } = this.#session.stats
     return {
       ...token,
       protocol,
       remoteAddress,
-      proxyId,
-      connectedAt: this.#connectedAt,
-      lastHeartbeatAt: DateTime.makeUnsafe(Math.max(this.#lastHeartbeatAt, this.#lastReceivedAt())),
-      agent: this.#hello?.agent ?? null,
-      hostname: this.#hello?.hostname ?? null,
-      services: this.#hello?.services?.map(({ name }) => name) ?? [DEFAULT_SERVICE],
+      proxyId: this.#options.proxyId,
+      connectedAt: DateTime.makeUnsafe(this.#connectedAt),
+      lastHeartbeatAt: DateTime.makeUnsafe(this.lastHeartbeatAt),
+      agent: this.#agent,
+      hostname: this.#hostname,
+      services: this.#services,
       roundTripMillis: this.#roundTripMillis,
       streams: this.#streams,
       bytesIn,
@@ -112,14 +132,14 @@ export class EdgeTunnel implements TunnelHandle {
 
   /** Asks the agent to connect anew; streams go on until {@link close}. */
   drain(message: Omit<Drain, "type">): void {
-    if (this.#options.protocol === "v2") this.#control?.send({ type: "drain", ...message })
+    if (this.#peer.protocol === "v2") this.#control?.send({ type: "drain", ...message })
     else this.#session.goAway()
   }
 
   /** Opens a stream and, in v2, waits until the edge's local service is connected. */
   open(service: string): Effect.Effect<EdgeStream, DialError> {
-    const { protocol } = this.#options
-    const { edgeId } = this.#options.token
+    const { protocol } = this.#peer
+    const { edgeId } = this.#peer.token
     return Effect.suspend((): Effect.Effect<EdgeStream, DialError> => {
       if (protocol === "v1" && service !== DEFAULT_SERVICE) {
         const detail = "a first-generation agent has its http service only"
@@ -148,7 +168,7 @@ export class EdgeTunnel implements TunnelHandle {
 
   #accept(stream: Stream): void {
     // Data streams are the cloud's to open; the agent opens one stream, for control, and only in v2.
-    if (this.#options.protocol === "v1" || this.#control !== undefined) {
+    if (this.#peer.protocol === "v1" || this.#control !== undefined) {
       stream.destroy()
       return
     }
@@ -159,36 +179,42 @@ export class EdgeTunnel implements TunnelHandle {
   }
 
   #onControl(message: { readonly [key: string]: unknown }): void {
-    if (message["type"] !== "hello" || this.#hello !== undefined) return
+    if (message["type"] !== "hello" || this.#hasSaidHello) return
     const hello = decodeHello(message)
     if (Option.isNone(hello)) return this.#protocolError("malformed hello")
-    this.#hello = hello.value
+    const { agent, hostname, services } = hello.value
+    this.#hasSaidHello = true
+    this.#agent = agent ?? null
+    this.#hostname = hostname ?? null
+    this.#services = services?.map(({ name }) => name) ?? defaultServices
     this.#ready()
   }
 
   #ready(): void {
     clearTimeout(this.#helloTimer)
+    // Not kept with all that its callback holds.
+    this.#helloTimer = undefined
     if (this.#session.closed) return
-    this.#scheduleHeartbeat()
-    this.#options.onReady()
+    this.#startHeartbeat()
+    this.#options.onReady(this)
   }
 
-  #scheduleHeartbeat(): void {
+  #startHeartbeat(): void {
     // ± 10 %, so that a fleet that came back together does not beat in step.
     const delay = this.#options.heartbeatMillis * (0.9 + 0.2 * this.#options.random())
-    this.#heartbeatTimer = setTimeout(() => this.#beat(), delay).unref()
+    // One timer for the tunnel's life: a new one for each beat would grow old and be left to a full collection.
+    this.#heartbeatTimer = setInterval(() => this.#beat(), delay).unref()
   }
 
   #beat(): void {
     this.#session.ping().then(
       (millis) => {
         this.#roundTripMillis = millis
-        this.#options.onBeat(millis)
+        this.#options.onBeat(this, millis)
       },
       // Silence is judged by when anything last arrived, not by one ping: a busy tunnel may answer late.
       () => undefined
     )
-    this.#scheduleHeartbeat()
   }
 
   #protocolError(detail: string): void {
@@ -198,7 +224,7 @@ export class EdgeTunnel implements TunnelHandle {
 
   #openError(error: unknown): EdgeOffline | EdgeBusy {
     const { maxStreams } = this.#options
-    const { edgeId } = this.#options.token
+    const { edgeId } = this.#peer.token
     const code = error instanceof Error && "code" in error ? error.code : undefined
     if (code === "too_many_streams") return new EdgeBusy({ edgeId, detail: `${maxStreams} streams are open` })
     if (code === "streams_exhausted") {
@@ -208,17 +234,14 @@ export class EdgeTunnel implements TunnelHandle {
     return new EdgeOffline({ edgeId })
   }
 
-  /** Whatever arrives is a sign of life. The session's clock is monotonic, ours tells the date. */
-  #lastReceivedAt(): number {
-    return this.#options.now() - (performance.now() - this.#session.lastReceivedAt)
-  }
-
   #closed(): void {
     clearTimeout(this.#helloTimer)
-    clearTimeout(this.#heartbeatTimer)
-    this.#options.onClosed()
+    clearInterval(this.#heartbeatTimer)
+    this.#options.onClosed(this)
   }
 }
+
+const defaultServices: ReadonlyArray<string> = [DEFAULT_SERVICE]
 
 const decodeHello = Schema.decodeUnknownOption(Hello)
 

@@ -290,7 +290,10 @@ export const make = Effect.fnUntraced(function* (
   })
 
   const sweep = Effect.gen(function* () {
-    yield* store.cleanupExpired(options.silenceMillis)
+    // Mostly there are none, and to read ten thousand summaries each second costs megabytes.
+    const now = clock.currentTimeMillisUnsafe()
+    const isSilent = ({ lastHeartbeatAt }: EdgeTunnel) => now - lastHeartbeatAt > options.silenceMillis
+    if (tunnels.values().some(isSilent)) yield* store.cleanupExpired(options.silenceMillis)
     for (const token of contention.settle(clock.currentTimeMillisUnsafe())) yield* tellContended(token, false)
   })
 

@@ -6,7 +6,7 @@ import type { EdgeId } from "@edge-relay/domain/Edges"
 import { type CloseReason, SessionStore } from "@edge-relay/domain/SessionStore"
 import { type AuthenticatedToken, SessionTokens, type TokenId } from "@edge-relay/domain/SessionTokens"
 import { type ContentionOptions, defaultContention } from "./Contention.ts"
-import { EdgeTunnel } from "./EdgeTunnel.ts"
+import { EdgeTunnel, type EdgeTunnelOptions, type EdgeTunnelPeer } from "./EdgeTunnel.ts"
 import { FailedHandshakes } from "./FailedHandshakes.ts"
 import {
   answer,
@@ -19,6 +19,7 @@ import {
   upgradeRequired
 } from "./Handshake.ts"
 import * as LiveTunnels from "./LiveTunnels.ts"
+import { PacedQueue } from "./PacedQueue.ts"
 import { SessionDirectory } from "./SessionDirectory.ts"
 import type { DialError, EdgeStream } from "./DialError.ts"
 import { TunnelDialer } from "./TunnelDialer.ts"
@@ -104,6 +105,8 @@ const make = Effect.fnUntraced(function* (given: TunnelServerOptions) {
   const random = yield* Random.Random
   const context = yield* Effect.context()
   const run = yield* FiberSet.makeRuntime()
+  const runDetached = Effect.runForkWith(context)
+  const handshakes = new PacedQueue(HANDSHAKE_TURN_MILLIS)
   const live = yield* LiveTunnels.make(options)
   const failed = new FailedHandshakes(options.failedHandshakes.limit, options.failedHandshakes.windowMillis)
   const webSockets = new WebSocketServer({
@@ -114,7 +117,6 @@ const make = Effect.fnUntraced(function* (given: TunnelServerOptions) {
     handleProtocols: (offered) => firstKnown(offered) ?? false
   })
   const now = () => clock.currentTimeMillisUnsafe()
-  const nextRandom = () => random.nextDoubleUnsafe()
   let pending = 0
   /** What has yet to say hello displaces nothing: else one token could take the places of all the others. */
   const waiting = new Map<TokenId, Set<EdgeTunnel>>()
@@ -166,42 +168,37 @@ const make = Effect.fnUntraced(function* (given: TunnelServerOptions) {
       })
   )
 
+  const tunnelOptions: EdgeTunnelOptions = {
+    proxyId: options.proxyId,
+    maxStreams: options.maxStreams,
+    helloTimeoutMillis: options.handshakeMillis,
+    statusTimeoutMillis: options.statusTimeoutMillis,
+    heartbeatMillis: options.heartbeatMillis,
+    now,
+    random: () => random.nextDoubleUnsafe(),
+    onReady: (tunnel) => {
+      settle(tunnel)
+      run(live.register(tunnel))
+    },
+    onBeat: ({ token }, millis) => {
+      TunnelMetrics.roundTripSeconds.updateUnsafe(millis / 1000, context)
+      // Not one of the scope's fibers: there are hundreds a second, and nothing waits for them.
+      runDetached(Effect.ignore(store.heartbeat(token.tokenId)))
+    },
+    onClosed: (tunnel) => {
+      settle(tunnel)
+      run(live.remove(tunnel))
+    }
+  }
+
   /** Not inside `upgrade`: what it is given lives as long as the tunnel, and a request is worth kilobytes. */
-  const openTunnel = (
-    webSocket: WebSocket,
-    offer: Offer,
-    token: AuthenticatedToken,
-    remoteAddress: string
-  ) => {
+  const openTunnel = (webSocket: WebSocket, peer: EdgeTunnelPeer) => {
     const session = new Session("server", new WebSocketTransport(webSocket), {
       maxStreams: options.maxStreams
     })
-    const tunnel = new EdgeTunnel(session, {
-      token,
-      protocol: offer.protocol,
-      remoteAddress,
-      proxyId: options.proxyId,
-      maxStreams: options.maxStreams,
-      helloTimeoutMillis: options.handshakeMillis,
-      statusTimeoutMillis: options.statusTimeoutMillis,
-      heartbeatMillis: options.heartbeatMillis,
-      now,
-      random: nextRandom,
-      onReady: () => {
-        settle(tunnel)
-        run(live.register(tunnel))
-      },
-      onBeat: (millis) => {
-        TunnelMetrics.roundTripSeconds.updateUnsafe(millis / 1000, context)
-        run(Effect.ignore(store.heartbeat(token.tokenId)))
-      },
-      onClosed: () => {
-        settle(tunnel)
-        run(live.remove(tunnel))
-      }
-    })
+    const tunnel = new EdgeTunnel(session, peer, tunnelOptions)
     live.add(tunnel)
-    const { tokenId } = token
+    const { tokenId } = peer.token
     waiting.set(tokenId, (waiting.get(tokenId) ?? new Set<EdgeTunnel>()).add(tunnel))
   }
 
@@ -215,7 +212,11 @@ const make = Effect.fnUntraced(function* (given: TunnelServerOptions) {
     Effect.sync(() => {
       socket.off("error", destroySelf)
       webSockets.handleUpgrade(request, socket, head, (webSocket) =>
-        openTunnel(webSocket, offer, token, options.addressOf(request))
+        openTunnel(webSocket, {
+          token,
+          protocol: offer.protocol,
+          remoteAddress: options.addressOf(request)
+        })
       )
     })
 
@@ -225,13 +226,16 @@ const make = Effect.fnUntraced(function* (given: TunnelServerOptions) {
     const offer = readOffer(request, options)
     if (offer instanceof HandshakeRefused) return refuse(socket, offer)
     pending++
-    run(
-      admit(request, offer).pipe(
-        Effect.flatMap((token) => upgrade(request, socket, head, offer, token)),
-        Effect.catchTag("HandshakeRefused", (refusal) => Effect.sync(() => refuse(socket, refusal))),
-        Effect.ensuring(Effect.sync(() => pending--))
-      )
+    const handshake = Effect.gen(function* () {
+      // Its turn may come after its client has given up.
+      if (socket.destroyed) return
+      const token = yield* admit(request, offer)
+      yield* upgrade(request, socket, head, offer, token)
+    }).pipe(
+      Effect.catchTag("HandshakeRefused", (refusal) => Effect.sync(() => refuse(socket, refusal))),
+      Effect.ensuring(Effect.sync(() => pending--))
     )
+    handshakes.push(() => run(handshake))
   }
 
   const onRequest = (request: IncomingMessage, response: ServerResponse) => {
@@ -253,6 +257,12 @@ const make = Effect.fnUntraced(function* (given: TunnelServerOptions) {
     drain: live.drain
   })
 })
+
+/**
+ * Of each turn of the event loop, for handshakes: about thirty of them, when a whole fleet comes back at once, and
+ * time left for those that are in already.
+ */
+const HANDSHAKE_TURN_MILLIS = 10
 
 function destroySelf(this: Duplex): void {
   this.destroy()
