@@ -7,6 +7,7 @@ import { AccessLog } from "./AccessLog.ts"
 import * as Answers from "./Answers.ts"
 import { clientAddress } from "@edge-relay/server/ClientAddress"
 import { Config } from "./Config.ts"
+import { discardBody } from "./gateway/DiscardBody.ts"
 import { Gateway } from "./gateway/Gateway.ts"
 import * as GatewayRoute from "./gateway/GatewayRoute.ts"
 import * as GatewayServer from "./gateway/GatewayServer.ts"
@@ -59,6 +60,8 @@ const make = Effect.gen(function* () {
     const id = RequestId.assign(request)
     response.setHeader("X-Request-Id", id)
     log.watch(request, response, id, address(request))
+    // A body that no handler reads: Node would wait for it for good, since uploads to edges may take their time.
+    response.once("finish", () => discardBody(request))
   }
 
   const server = createServer({

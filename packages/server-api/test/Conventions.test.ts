@@ -44,6 +44,25 @@ layer(TestApi.layer(), { excludeTestServices: true })("The API's conventions", (
     })
   )
 
+  it.effect("does not wait for a body that it has answered without", () =>
+    Effect.gen(function* () {
+      const { url } = yield* TestApi
+      for (const line of ["POST /nothing", "POST /api/auth/logout", "GET /healthz"]) {
+        const begun = performance.now()
+        const answer = yield* raw(url, `${line} HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\na`)
+        assert.match(answer, /^HTTP\/1\.1 /, line)
+        assert.isBelow(performance.now() - begun, 10_000, line)
+      }
+      // One that comes in time leaves the connection good for the next request.
+      const two = `POST /nothing HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\na`
+      const next = `GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`
+      assert.strictEqual(
+        (yield* raw(url, two + next)).match(/HTTP\/1\.1 \d+/g)?.join(),
+        "HTTP/1.1 404,HTTP/1.1 200"
+      )
+    })
+  )
+
   it.effect("answers a problem for a path that there is not, and for a method that it has not", () =>
     Effect.gen(function* () {
       const { url } = yield* TestApi
