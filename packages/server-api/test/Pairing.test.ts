@@ -106,6 +106,39 @@ layer(TestApi.layer({ TRUSTED_PROXIES: "127.0.0.1" }), { excludeTestServices: tr
     })
   )
 
+  it.effect("takes no name that could be shown as another one, or that a terminal obeys", () =>
+    Effect.gen(function* () {
+      const api = yield* TestApi
+      const { cookie, tenantId } = yield* api.signIn("alice")
+      const edge = yield* api.edges.create(tenantId, { name: "an edge" })
+      const marks = [0x00, 0x07, 0x0a, 0x1b, 0x7f, 0x85, 0x9b, 0x061c, 0x200e, 0x200f, 0x2028, 0x2029, 0x202a]
+      for (const [index, mark] of [...marks, 0x202e, 0x2066, 0x2069].entries()) {
+        const text = `box${String.fromCodePoint(mark)}7`
+        const send = (method: string, path: string, body: unknown) =>
+          ask(`${api.url}/api/${path}`, { method, body, cookie, headers: from(`198.51.100.${index}`) })
+        for (const [answer, path] of [
+          [yield* send("POST", "pairing/requests", { hostname: text }), "hostname"],
+          [yield* send("POST", "pairing/requests", { hostname: "box", name: text }), "name"],
+          [yield* send("POST", "pairing/exchange", { code: "BCDF-2345", hostname: text }), "hostname"],
+          [yield* send("POST", "pairing/exchange", { code: "BCDF-2345", name: text }), "name"],
+          [yield* send("POST", "pairing/codes", { name: text }), "name"],
+          [yield* send("PATCH", `edges/${edge.id}`, { name: text }), "name"]
+        ] as const) {
+          assert.strictEqual(answer.status, 400, JSON.stringify(text))
+          assert.include(answer.body, `"path":"${path}"`)
+          assert.include(answer.body, "control characters")
+        }
+      }
+      const fine = "Größe 大きさ حجم 👩‍🏭 n°7"
+      const renamed = yield* ask(`${api.url}/api/edges/${edge.id}`, {
+        method: "PATCH",
+        cookie,
+        body: { name: fine }
+      })
+      assert.strictEqual(renamed.status, 200, renamed.body)
+    })
+  )
+
   it.effect("denies what asked to be paired, and says so", () =>
     Effect.gen(function* () {
       const api = yield* TestApi

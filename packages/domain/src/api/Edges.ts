@@ -4,10 +4,10 @@ import { EdgeId } from "../Edges.ts"
 import { Authorization } from "./Authorization.ts"
 import { BodyRules, Conventions } from "./Conventions.ts"
 import { Page, pageQuery } from "./Page.ts"
+import { EdgeName } from "./PlainText.ts"
 import { EdgeNotFound, EdgeSessionNotFound, TooManyRequests, Unavailable } from "./Problem.ts"
 import { Timestamp } from "./Timestamp.ts"
 
-const Name = Schema.String.check(Schema.isTrimmed(), Schema.isMinLength(1), Schema.isMaxLength(100))
 const Label = Schema.String.check(Schema.isPattern(/^[\w.:=/-]{1,63}$/))
 
 /** The live tunnel of an edge, as its proxy last told. Bytes are of streams' payload, since it connected. */
@@ -86,7 +86,7 @@ export class EdgesApi extends HttpApiGroup.make("edges")
     HttpApiEndpoint.patch("update", "/api/edges/:edgeId", {
       params,
       payload: Schema.Struct({
-        name: Schema.optionalKey(Name),
+        name: Schema.optionalKey(EdgeName),
         labels: Schema.optionalKey(Schema.Array(Label).check(Schema.isMaxLength(32)))
       }),
       success: EdgeView,

@@ -5,6 +5,7 @@ import { EdgeId } from "../Edges.ts"
 import { Authorization } from "./Authorization.ts"
 import { BodyRules, Conventions } from "./Conventions.ts"
 import { Page, pageQuery } from "./Page.ts"
+import { EdgeName, PlainText } from "./PlainText.ts"
 import {
   AccessDenied,
   AuthorizationPending,
@@ -17,8 +18,7 @@ import {
 } from "./Problem.ts"
 import { Timestamp } from "./Timestamp.ts"
 
-const Name = Schema.String.check(Schema.isTrimmed(), Schema.isMinLength(1), Schema.isMaxLength(100))
-const Hostname = Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(253))
+const Hostname = PlainText(253)
 /** As a person types it: case, spaces and hyphens do not matter. */
 const TypedCode = Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(64))
 
@@ -68,14 +68,14 @@ export class EdgePairingApi extends HttpApiGroup.make("edgePairing")
     HttpApiEndpoint.post("exchange", "/api/pairing/exchange", {
       payload: Schema.Struct({
         code: TypedCode,
-        name: Schema.optionalKey(Name),
+        name: Schema.optionalKey(EdgeName),
         hostname: Schema.optionalKey(Hostname)
       }),
       success: Credentials.pipe(HttpApiSchema.status(201)),
       error: [InvalidCode, TooManyRequests, StorageUnavailable]
     }),
     HttpApiEndpoint.post("beginRequest", "/api/pairing/requests", {
-      payload: Schema.Struct({ hostname: Hostname, name: Schema.optionalKey(Name) }),
+      payload: Schema.Struct({ hostname: Hostname, name: Schema.optionalKey(EdgeName) }),
       success: NewRequest.pipe(HttpApiSchema.status(201)),
       error: [TooManyRequests, StorageUnavailable]
     }),
@@ -97,7 +97,7 @@ export class EdgePairingApi extends HttpApiGroup.make("edgePairing")
 export class PairingApi extends HttpApiGroup.make("pairing")
   .add(
     HttpApiEndpoint.post("createCode", "/api/pairing/codes", {
-      payload: Schema.Struct({ name: Schema.optionalKey(Name) }),
+      payload: Schema.Struct({ name: Schema.optionalKey(EdgeName) }),
       success: NewCode.pipe(HttpApiSchema.status(201)),
       error: [TooManyRequests]
     }),
