@@ -5,6 +5,7 @@ import * as ApiServer from "@edge-relay/server-api/Server"
 import * as ProxyBackends from "@edge-relay/server-proxy/Backends"
 import * as Proxy from "@edge-relay/server-proxy/Config"
 import * as ProxyServer from "@edge-relay/server-proxy/Server"
+import { tuneHeap } from "@edge-relay/tunnel/HeapTuning"
 import { NodeCrypto, NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Cause, ConfigProvider, Console, Effect, Exit, Layer, Logger, References } from "effect"
 import { type DevelopmentEnvironment, make } from "./development/Environment.ts"
@@ -14,6 +15,7 @@ import { SimulatedEdge } from "./SimulatedEdge.ts"
 import * as Tracing from "./Tracing.ts"
 
 /** `npm start`: the whole system in one process, on loopback, each part as it is in production. */
+tuneHeap()
 
 const servers = ({ variables }: DevelopmentEnvironment) => {
   const environment = ConfigProvider.layer(ConfigProvider.fromEnvRecord(variables))

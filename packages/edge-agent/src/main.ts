@@ -1,17 +1,16 @@
 #!/usr/bin/env node
+import { tuneHeap } from "@edge-relay/tunnel/HeapTuning"
 import { NodeCrypto, NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Cause, Console, Effect, Exit, Layer, Logger } from "effect"
 import { Command } from "effect/cli"
 import { homedir } from "node:os"
 import { fileURLToPath } from "node:url"
-import { setFlagsFromString } from "node:v8"
 import * as EdgeRelayCommand from "./EdgeRelayCommand.ts"
 import manifest from "../package.json" with { type: "json" }
 
 /** `edge-relay`: exit status 1 where it could not do it, 2 for a wrong command line, 3 for a revoked token. */
 
-// Without it, V8 marks its whole heap for every 32 MB of network buffers that come and go.
-setFlagsFromString("--external-memory-accounted-in-global-limit")
+tuneHeap()
 
 const command = EdgeRelayCommand.make({
   version: manifest.version,

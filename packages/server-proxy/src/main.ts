@@ -1,10 +1,12 @@
 import * as Program from "@edge-relay/server/Program"
+import { tuneHeap } from "@edge-relay/tunnel/HeapTuning"
 import { Effect, Layer } from "effect"
 import * as Backends from "./Backends.ts"
 import { Config } from "./Config.ts"
 import * as Server from "./Server.ts"
 
 /** `npm run proxy`: the proxy, configured by the environment alone. */
+tuneHeap()
 Program.run(
   Layer.launch(
     Server.layer.pipe(

@@ -2,7 +2,6 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Cause, Console, Effect, Exit, Layer, Logger, References } from "effect"
 import { BadConfiguration } from "./Environment.ts"
 import { CannotListen } from "./Listening.ts"
-import { setFlagsFromString } from "node:v8"
 
 /** How a server runs as a process: its log, what it says when it cannot start, its exit status. */
 
@@ -19,13 +18,6 @@ export const layerLogging = ({ logFormat, logLevel }: Logging) =>
 
 /** `EX_CONFIG` of sysexits.h: to start it again changes nothing until somebody has changed the configuration. */
 const badConfiguration = 78
-
-/**
- * Network buffers live outside V8's heap, and by default each 32 MB of them that come and go make it mark the whole
- * heap: half of what a bulk transfer cost (`npm run bench -- gateway`). With this, they count against the heap's own
- * limit, as what is in it does.
- */
-setFlagsFromString("--external-memory-accounted-in-global-limit")
 
 /** Runs until it is told to stop, or cannot go on. */
 export const run = <E extends { readonly message: string }>(program: Effect.Effect<never, E>): void =>
