@@ -49,7 +49,7 @@ export class ExpiredToken extends problem<ExpiredToken>()("expired_token", 400, 
 export class Unauthorized extends problem<Unauthorized>()("unauthorized", 401, "Not signed in") {}
 export class CrossSite extends problem<CrossSite>()("cross_site", 403, "Cross-site request") {}
 
-// 404, 405, 409
+// 404, 405
 export class NotFound extends problem<NotFound>()("not_found", 404, "Not found") {}
 export class EdgeNotFound extends problem<EdgeNotFound>()("edge_not_found", 404, "Edge not found") {}
 /** Where a live session is what was asked for. The gateway's own `edge_offline` is {@link EdgeOffline}. */
@@ -63,7 +63,6 @@ export class MethodNotAllowed extends problem<MethodNotAllowed>()(
   405,
   "Method not allowed"
 ) {}
-export class Conflict extends problem<Conflict>()("conflict", 409, "Conflict") {}
 
 // 413, 415, 429, 431
 export class PayloadTooLarge extends problem<PayloadTooLarge>()(

@@ -6,6 +6,8 @@ import * as Problem from "@edge-relay/domain/api/Problem"
 import { Timestamp } from "@edge-relay/domain/api/Timestamp"
 import { DateTime, Effect, Schema } from "effect"
 import { OpenApi } from "effect/http-api"
+import { globSync, readFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
 
 const endpoints = Object.values(CloudApi.groups).flatMap((group) =>
   Object.values(group.endpoints).map(({ method, middlewares, path }) => ({
@@ -46,7 +48,6 @@ describe("CloudApi", () => {
       new Problem.EdgeNotFound({}),
       new Problem.EdgeSessionNotFound({}),
       new Problem.MethodNotAllowed({}),
-      new Problem.Conflict({}),
       new Problem.PayloadTooLarge({}),
       new Problem.UnsupportedMediaType({}),
       new Problem.TooManyRequests({}),
@@ -67,6 +68,18 @@ describe("CloudApi", () => {
       assert.isTrue(status >= 400 && status <= 504)
       assert.strictEqual(type, "about:blank")
       assert.notStrictEqual(title, "")
+    }
+  })
+
+  it("has no problem that nothing answers with", () => {
+    const folder = fileURLToPath(new URL("../../..", import.meta.url))
+    const sources = globSync("{domain,auth,server-api}/src/**/*.ts", { cwd: folder })
+      .filter((file) => file !== "domain/src/api/Problem.ts")
+      .map((file) => readFileSync(`${folder}/${file}`, "utf8"))
+      .filter((source) => /\/Problem(\.ts)?"/.test(source))
+    for (const name of Object.keys(Problem)) {
+      const used = sources.some((source) => new RegExp(`\\b${name}\\b`).test(source))
+      assert.isTrue(used, name)
     }
   })
 
