@@ -1,7 +1,7 @@
 import { CloudApi } from "@edge-relay/domain/api/CloudApi"
 import * as Problem from "@edge-relay/domain/api/Problem"
 import { CurrentUser } from "@edge-relay/domain/CurrentUser"
-import type { StorageUnavailable } from "@edge-relay/domain/StorageUnavailable"
+import { StorageUnavailable } from "@edge-relay/domain/StorageUnavailable"
 import { DateTime, Effect, Layer, Option } from "effect"
 import { HttpEffect, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
@@ -136,16 +136,14 @@ const withHeader = (name: string, value: string) =>
     Effect.succeed(HttpServerResponse.setHeader(response, name, value))
   )
 
-/** Waits that a database's failure does not tell. */
-const storageRetrySeconds = 5
-
 /** A page for a person, a problem for a program. `Retry-After` for both. */
 const tell = Effect.fnUntraced(function* <Problem>(
   failure: Failure,
   problem: Problem,
   request: HttpServerRequest.HttpServerRequest
 ) {
-  const seconds = "retryAfterSeconds" in failure ? failure.retryAfterSeconds : storageRetrySeconds
+  const seconds =
+    "retryAfterSeconds" in failure ? failure.retryAfterSeconds : StorageUnavailable.retryAfterSeconds
   if (failure._tag !== "SignInFailed") yield* withHeader("retry-after", String(seconds))
   return wantsPage(request.headers["accept"]) ? respond(pageOf(failure)) : yield* Effect.fail(problem)
 })
@@ -173,5 +171,8 @@ const storageUnavailable = () =>
 /** The store has said in the log that it is away, and does so not for each request. */
 const orUnavailable = <A>(effect: Effect.Effect<A, StorageUnavailable>) =>
   Effect.catch(effect, () =>
-    Effect.andThen(withHeader("retry-after", String(storageRetrySeconds)), Effect.fail(storageUnavailable()))
+    Effect.andThen(
+      withHeader("retry-after", String(StorageUnavailable.retryAfterSeconds)),
+      Effect.fail(storageUnavailable())
+    )
   )

@@ -1,5 +1,4 @@
-/** RFC 9110 §9.2.1. */
-const safeMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE"])
+import { isSafeMethod } from "@edge-relay/domain/api/SafeMethod"
 
 /** As Node gives them: lower-case names. */
 export type RequestHeaders = { readonly [name: string]: string | ReadonlyArray<string> | undefined }
@@ -10,7 +9,7 @@ export type RequestHeaders = { readonly [name: string]: string | ReadonlyArray<s
  * cookie. `SameSite=Lax` alone would let a subdomain's page through.
  */
 export const isCrossSite = (method: string, headers: RequestHeaders, publicUrl: URL): boolean => {
-  if (safeMethods.has(method)) return false
+  if (isSafeMethod(method)) return false
   const site = headers["sec-fetch-site"]
   if (site !== undefined) return site !== "same-origin" && site !== "none"
   return isForeignOrigin(headers, publicUrl)

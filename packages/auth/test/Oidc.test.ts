@@ -1,7 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
 import { accessTokenHash } from "../src/IdTokenChecks.ts"
-import { sharedAddress } from "../src/internal/sharedAddress.ts"
 import { Oidc } from "../src/Oidc.ts"
 import { readIdentity } from "../src/ProviderIdentity.ts"
 import { eventually } from "./harness/eventually.ts"
@@ -90,15 +89,5 @@ describe("an identity", () => {
       picture: "https://p/q",
       tenant: null
     })
-  })
-})
-
-describe("who shares a limit", () => {
-  it("is an address, or a /64", () => {
-    assert.strictEqual(sharedAddress("192.0.2.1"), "192.0.2.1")
-    assert.strictEqual(sharedAddress("2001:DB8:1:2:3:4:5:6"), "2001:db8:1:2")
-    assert.strictEqual(sharedAddress("2001:db8::1"), "2001:db8:0:0")
-    assert.strictEqual(sharedAddress("::1"), "0:0:0:0")
-    assert.strictEqual(sharedAddress("2001:db8:1::"), "2001:db8:1:0")
   })
 })

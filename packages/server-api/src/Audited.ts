@@ -43,7 +43,7 @@ export const orUnavailable = <A, E, R>(effect: Effect.Effect<A, E | Domain.Stora
       Effect.logDebug(error.message),
       RetryAfter.fail(
         new StorageUnavailable({ detail: "The database does not answer. Nothing was changed." }),
-        RetryAfter.storeSeconds
+        Domain.StorageUnavailable.retryAfterSeconds
       )
     )
   )

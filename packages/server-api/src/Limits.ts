@@ -1,8 +1,8 @@
 import { StorageUnavailable, TooManyRequests } from "@edge-relay/domain/api/Problem"
+import * as Domain from "@edge-relay/domain/StorageUnavailable"
 import { Context, Duration, Effect, Layer } from "effect"
 import type { HttpServerRequest } from "effect/http"
 import { RateLimiter } from "effect/persistence"
-import { isIPv6 } from "node:net"
 import * as RetryAfter from "./RetryAfter.ts"
 
 /** How often something may be tried. The counts are kept in memory, or in Redis for all servers together. */
@@ -69,16 +69,6 @@ const cannotCount = (reason: RateLimiter.RateLimitStoreError): Refused =>
     Effect.logError("rate limits cannot be counted", reason),
     RetryAfter.fail(
       new StorageUnavailable({ detail: "Rate limits cannot be counted at the moment." }),
-      RetryAfter.storeSeconds
+      Domain.StorageUnavailable.retryAfterSeconds
     )
   )
-
-/** Who shares a count: an IPv4 address, or the /64 that one IPv6 subscriber has. */
-export const countedAs = (address: string): string => {
-  if (!isIPv6(address)) return address
-  const [head = "", tail] = address.toLowerCase().split("::")
-  const left = head === "" ? [] : head.split(":")
-  const right = tail === undefined || tail === "" ? [] : tail.split(":")
-  const missing = tail === undefined ? 0 : Math.max(0, 8 - left.length - right.length)
-  return [...left, ...Array.from({ length: missing }, () => "0"), ...right].slice(0, 4).join(":")
-}

@@ -4,13 +4,15 @@ import type { IncomingMessage } from "node:http"
 /** 1–128 printable ASCII characters without spaces. Two headers of the name arrive joined by ", ": refused. */
 const acceptable = /^[\x21-\x7e]{1,128}$/
 
+export const isAcceptable = (id: string): boolean => acceptable.test(id)
+
 /**
  * Gives a request its id: the caller's own where that is fit to be logged, a new one otherwise. It is written
  * back into the request's headers, both forms of them, which is where everything further in reads it.
  */
 export const assign = (request: IncomingMessage): string => {
   const sent = request.headers["x-request-id"]
-  if (typeof sent === "string" && acceptable.test(sent)) return sent
+  if (typeof sent === "string" && isAcceptable(sent)) return sent
   const id = randomUUID()
   request.headers["x-request-id"] = id
   const raw = request.rawHeaders

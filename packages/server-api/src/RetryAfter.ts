@@ -12,6 +12,3 @@ export const fail = <E>(
     ),
     Effect.fail(error)
   )
-
-/** How soon to come again when a store is away: it may be back any moment. */
-export const storeSeconds = 5

@@ -2,7 +2,6 @@ import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Layer } from "effect"
 import { RateLimiter } from "effect/persistence"
 import { TestClock } from "effect/testing"
-import { countedAs } from "../src/Limits.ts"
 import * as RateLimitStore from "../src/RateLimitStore.ts"
 
 const consume = (key: string) =>
@@ -38,14 +37,4 @@ describe("RateLimitStore.layerMemory", () => {
       assert.strictEqual(yield* count("first"), 1)
     }).pipe(Effect.provide(RateLimitStore.layerMemory))
   )
-})
-
-describe("countedAs", () => {
-  it("counts an IPv4 address, and the network of an IPv6 one", () => {
-    assert.strictEqual(countedAs("192.0.2.1"), "192.0.2.1")
-    assert.strictEqual(countedAs("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2")
-    assert.strictEqual(countedAs("2001:DB8::1"), "2001:db8:0:0")
-    assert.strictEqual(countedAs("::1"), "0:0:0:0")
-    assert.strictEqual(countedAs("unknown"), "unknown")
-  })
 })

@@ -25,7 +25,7 @@ export const clientAddress = (
   const isTrusted = (address: string) => list.check(address, isIP(address) === 6 ? "ipv6" : "ipv4")
 
   return (peer, headers) => {
-    let address = plain(peer ?? "unknown")
+    let address = socketAddress(peer)
     if (trusted.length === 0) return address
     const forwarded = headers["x-forwarded-for"]
     const hops = (typeof forwarded === "string" ? forwarded : (forwarded ?? []).join(",")).split(",")
@@ -38,6 +38,9 @@ export const clientAddress = (
     return address
   }
 }
+
+/** Of a socket's other side, if it is still there. */
+export const socketAddress = (peer: string | undefined): string => plain(peer ?? "unknown")
 
 /** `::ffff:127.0.0.1` is 127.0.0.1, as a dual-stack socket says it. */
 const plain = (address: string) => address.replace(/^::ffff:(?=\d+\.)/i, "")

@@ -1,4 +1,5 @@
 import * as Problem from "@edge-relay/domain/api/Problem"
+import { isSafeMethod } from "@edge-relay/domain/api/SafeMethod"
 import type { SignInSession } from "@edge-relay/domain/SignInSession"
 import { reset } from "@edge-relay/tunnel/Splice"
 import type { Tracer } from "effect"
@@ -52,8 +53,6 @@ export interface ExchangeOwner {
 /** Below it a body is written together with its head, as one string: one write, no gathering. */
 const joinBytes = 16 * 1024
 
-const safeMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE"])
-
 /**
  * What a page from an edge may not do is be us: it runs on an origin of its own, which nobody else has. Caches that
  * many share may not keep an answer: they would if it said nothing (RFC 9111 §4.2.2).
@@ -105,7 +104,7 @@ export class Exchange implements ConnectionSink {
     this.mayUpgrade = forwarding.onSwitch !== undefined
     this.#pool = pool
     this.#owner = owner
-    this.#repeatable = forwarding.head.body === "none" && safeMethods.has(this.method)
+    this.#repeatable = forwarding.head.body === "none" && isSafeMethod(this.method)
     this.startedAt = owner.now()
     this.#deadline = this.startedAt + owner.firstByteMillis
   }

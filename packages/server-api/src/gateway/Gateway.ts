@@ -1,11 +1,13 @@
 import { isCrossSite, isForeignOrigin } from "@edge-relay/auth/CrossSite"
 import * as Problem from "@edge-relay/domain/api/Problem"
 import type { SignInSession } from "@edge-relay/domain/SignInSession"
+import { socketAddress } from "@edge-relay/server/ClientAddress"
 import * as Tracing from "@edge-relay/tunnel/Tracing"
 import { Clock, Context, Effect, Layer, type Tracer } from "effect"
 import { randomBytes } from "node:crypto"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Duplex } from "node:stream"
+import * as RequestId from "../RequestId.ts"
 import * as Denials from "./Denials.ts"
 import { discardBody } from "./DiscardBody.ts"
 import { EdgeAccess } from "./EdgeAccess.ts"
@@ -71,7 +73,7 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
   const tracer = yield* Tracing.tracer
   const fork = Effect.runForkWith(yield* Effect.context<never>())
 
-  const { publicUrl, firstByteMillis = 60_000, maxStreamsPerEdge = 1000, addressOf = socketAddress } = options
+  const { publicUrl, firstByteMillis = 60_000, maxStreamsPerEdge = 1000, addressOf = ofSocket } = options
   const forwarder = yield* Forwarder.make({ firstByteMillis, maxStreamsPerEdge })
   const deny = yield* Denials.make
   const forwardedHost = `X-Forwarded-Proto: ${publicUrl.protocol.slice(0, -1)}\r\nX-Forwarded-Host: ${publicUrl.host}\r\n`
@@ -79,7 +81,7 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
   const idPrefix = randomBytes(9).toString("base64url")
   let ids = 0
   const requestIdOf = (sent: string | undefined): string =>
-    sent !== undefined && acceptableId.test(sent) ? sent : `${idPrefix}-${(++ids).toString(36)}`
+    sent !== undefined && RequestId.isAcceptable(sent) ? sent : `${idPrefix}-${(++ids).toString(36)}`
 
   const endSpan = (span: Tracer.Span | undefined, status: number | null, cause: string | null): void => {
     if (span !== undefined) GatewaySpan.end(span, status, cause, clock.currentTimeNanosUnsafe())
@@ -223,12 +225,8 @@ interface Asked {
   readonly span: Tracer.Span | undefined
 }
 
-/** `::ffff:127.0.0.1` is 127.0.0.1, as a dual-stack socket says it. */
-const socketAddress = ({ socket }: IncomingMessage): string =>
-  (socket.remoteAddress ?? "unknown").replace(/^::ffff:(?=\d+\.)/i, "")
-
-/** The contract's rule for an id that a caller brings. */
-const acceptableId = /^[\x21-\x7e]{1,128}$/
+/** Without a look at the headers, of which Node makes an object when it is first asked for it. */
+const ofSocket = ({ socket }: IncomingMessage): string => socketAddress(socket.remoteAddress)
 
 const maxPathLength = 512
 

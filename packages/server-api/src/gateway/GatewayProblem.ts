@@ -1,4 +1,5 @@
 import * as Problem from "@edge-relay/domain/api/Problem"
+import { StorageUnavailable } from "@edge-relay/domain/StorageUnavailable"
 import type { ServerResponse } from "node:http"
 import type { DialFailure } from "./EdgePool.ts"
 
@@ -15,7 +16,7 @@ const retryAfter: { readonly [code: string]: string } = {
   edge_offline: "5",
   edge_busy: "1",
   unavailable: "5",
-  storage_unavailable: "5"
+  storage_unavailable: String(StorageUnavailable.retryAfterSeconds)
 }
 
 export const send = (response: ServerResponse, problem: GatewayProblem, requestId: string): void => {

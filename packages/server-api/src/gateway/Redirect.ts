@@ -1,3 +1,4 @@
+import { isSafeMethod } from "@edge-relay/domain/api/SafeMethod"
 import * as GatewayRoute from "./GatewayRoute.ts"
 
 /**
@@ -21,11 +22,9 @@ export const withoutStrayLocation = (
   return kept
 }
 
-const safeMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE"])
-
 /** Fetch standard §4.5, HTTP-redirect fetch: after 303, and after 301 or 302 to POST, it is GET. */
 const isRepeated = (status: number, method: string): boolean =>
-  !safeMethods.has(method) &&
+  !isSafeMethod(method) &&
   (status === 307 || status === 308 || ((status === 301 || status === 302) && method !== "POST"))
 
 /** In the place of our origin: a redirect by a whole URL leads away, wherever it leads. */

@@ -10,13 +10,14 @@ import {
 import { AuditLog } from "@edge-relay/domain/AuditLog"
 import { CurrentUser } from "@edge-relay/domain/CurrentUser"
 import { type Paired, Pairing, type PollRefused } from "@edge-relay/domain/Pairing"
+import { sharedAddress } from "@edge-relay/domain/SharedAddress"
 import * as UserCode from "@edge-relay/domain/UserCode"
 import { Effect, Layer, Option, Redacted } from "effect"
 import { HttpServerRequest } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import * as Audited from "../Audited.ts"
 import { Config } from "../Config.ts"
-import { countedAs, Limits } from "../Limits.ts"
+import { Limits } from "../Limits.ts"
 import * as Lists from "./Lists.ts"
 
 export const layer = Layer.suspend(() => Layer.mergeAll(layerEdge, layerPerson))
@@ -32,7 +33,7 @@ const layerEdge = HttpApiBuilder.group(
     const { publicUrl, tunnelUrl } = yield* Config
 
     const address = (request: HttpServerRequest.HttpServerRequest) =>
-      countedAs(Option.getOrElse(request.remoteAddress, () => "unknown"))
+      sharedAddress(Option.getOrElse(request.remoteAddress, () => "unknown"))
 
     /** The edge has its token: that is never taken back because the log could not be written. */
     const paired = Effect.fnUntraced(function* (
