@@ -4,7 +4,7 @@ import { PrometheusMetrics } from "effect/observability"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import { Config } from "./Config.ts"
 import { requestDuration } from "./gateway/Traffic.ts"
-import { drain, listen } from "@edge-relay/server/Listening"
+import { drain, internalServerOptions, limitConnections, listen } from "@edge-relay/server/Listening"
 import { LiveEvents } from "./LiveEvents.ts"
 import { Presence } from "./Presence.ts"
 import { Readiness } from "./Readiness.ts"
@@ -18,6 +18,9 @@ export class InternalServer extends Context.Service<InternalServer, { readonly p
     Effect.suspend(() => make)
   )
 }
+
+/** Probes and scrapers, each of which has one. */
+const maxConnections = 1_000
 
 const make = Effect.gen(function* () {
   const { internalHost, internalPort } = yield* Config
@@ -53,7 +56,7 @@ const make = Effect.gen(function* () {
     }
   }
 
-  const server = createServer((request, response) => {
+  const server = createServer(internalServerOptions, (request, response) => {
     const handled =
       request.method === "GET" || request.method === "HEAD"
         ? answer(request)
@@ -69,6 +72,7 @@ const make = Effect.gen(function* () {
       })
     )
   })
+  yield* limitConnections(server, maxConnections)
   const port = yield* listen(server, internalHost, internalPort, "API_INTERNAL_PORT")
   yield* Effect.addFinalizer(() => drain(server, 1))
   return InternalServer.of({ port })

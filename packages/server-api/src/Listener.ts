@@ -12,7 +12,7 @@ import { Gateway } from "./gateway/Gateway.ts"
 import * as GatewayRoute from "./gateway/GatewayRoute.ts"
 import * as GatewayServer from "./gateway/GatewayServer.ts"
 import { InternalServer } from "./InternalServer.ts"
-import { drain, listen } from "@edge-relay/server/Listening"
+import { drain, limitConnections, listen } from "@edge-relay/server/Listening"
 import { LiveEvents } from "./LiveEvents.ts"
 import { Readiness } from "./Readiness.ts"
 import * as RequestId from "./RequestId.ts"
@@ -29,6 +29,9 @@ export class Listener extends Context.Service<Listener, { readonly port: number 
     Effect.suspend(() => make)
   ).pipe(Layer.provideMerge(InternalServer.layer))
 }
+
+/** The 20,000 event streams that `LiveEvents` takes, and half as many for all else. An idle one has some 10 KB. */
+const maxConnections = 30_000
 
 const make = Effect.gen(function* () {
   const config = yield* Config
@@ -89,6 +92,7 @@ const make = Effect.gen(function* () {
     if (!gateway.upgrade(request, socket, head)) socket.destroy()
   })
   server.on("clientError", GatewayServer.onClientError)
+  yield* limitConnections(server, maxConnections)
 
   const port = yield* listen(server, config.host, config.port, "API_PORT")
   yield* Effect.logInfo("the API is up").pipe(

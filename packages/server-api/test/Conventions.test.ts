@@ -1,6 +1,10 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"
+import { createServer } from "node:http"
 import { connect } from "node:net"
+import { listenScoped } from "@edge-relay/server/Listening"
+import { slowHead } from "../../server/test/support/SlowHead.ts"
+import { onClientError, serverOptions } from "../src/gateway/GatewayServer.ts"
 import { type Answer, ask, publicUrl, TestApi } from "./support/TestApi.ts"
 
 const problemOf = (answer: Answer) => {
@@ -230,6 +234,17 @@ layer(TestApi.layer(), { excludeTestServices: true })("The API's conventions", (
         assert.match(yield* raw(url, text), /^HTTP\/1\.1 400 /, JSON.stringify(text))
       }
     })
+  )
+
+  it.effect("ends a head that does not come, on the internal port too", () =>
+    Effect.gen(function* () {
+      const { internalUrl } = yield* TestApi
+      assert.match(yield* slowHead(Number(new URL(internalUrl).port)), /^HTTP\/1\.1 408 /)
+      // The public port's time is half a minute: a shorter one here, with all else as it is.
+      const server = createServer({ ...serverOptions, headersTimeout: 100 }).on("clientError", onClientError)
+      const port = yield* listenScoped(server, "127.0.0.1", 0, "PORT")
+      assert.match(yield* slowHead(port), /^HTTP\/1\.1 408 /)
+    }).pipe(Effect.scoped)
   )
 
   it.effect("answers HEAD like GET, without the body", () =>

@@ -10,7 +10,7 @@ import { TunnelServer } from "@edge-relay/tunnel/TunnelServer"
 import { Config } from "./Config.ts"
 import { sendEvents } from "./InternalEvents.ts"
 import { InternalStreams } from "./InternalStreams.ts"
-import { listenScoped } from "@edge-relay/server/Listening"
+import { internalServerOptions, limitConnections, listenScoped } from "@edge-relay/server/Listening"
 import * as ProxyMetrics from "./ProxyMetrics.ts"
 import { Readiness } from "./Readiness.ts"
 
@@ -26,6 +26,9 @@ export class InternalApi extends Context.Service<InternalApi, { readonly port: n
     Effect.suspend(() => make)
   )
 }
+
+/** Each stream that is open is one: five to each of the 20,000 tunnels that a proxy takes unless told otherwise. */
+const MAX_CONNECTIONS = 100_000
 
 const make = Effect.gen(function* () {
   const { internalHost, internalKey, internalPort } = yield* Config
@@ -144,7 +147,8 @@ const make = Effect.gen(function* () {
     socket.once("close", () => fiber.interruptUnsafe())
   }
 
-  const server = createServer(onRequest).on("upgrade", onUpgrade)
+  const server = createServer(internalServerOptions, onRequest).on("upgrade", onUpgrade)
+  yield* limitConnections(server, MAX_CONNECTIONS)
   const port = yield* listenScoped(server, internalHost, internalPort, "INTERNAL_PORT")
   return InternalApi.of({ port })
 })

@@ -7,7 +7,7 @@ import { clientAddress } from "@edge-relay/server/ClientAddress"
 import { Config } from "./Config.ts"
 import * as ContentionAudit from "./ContentionAudit.ts"
 import { InternalApi } from "./InternalApi.ts"
-import { listenScoped } from "@edge-relay/server/Listening"
+import { headCheckMillis, listenScoped } from "@edge-relay/server/Listening"
 import * as Revocations from "./Revocations.ts"
 
 /** Where a proxy listens, once it does. */
@@ -16,16 +16,14 @@ export class ProxyServer extends Context.Service<
   { readonly tunnelPort: number; readonly internalPort: number }
 >()("@edge-relay/server-proxy/ProxyServer") {}
 
-/** Stays below what one handshake may take, so that a slow head ends before its handshake would. */
-const HEAD_CHECK_MILLIS = 1_000
-
 const layerTunnels = Layer.unwrap(
   Effect.gen(function* () {
     const config = yield* Config
     const server = createServer({
       headersTimeout: config.handshakeMillis,
       requestTimeout: config.handshakeMillis,
-      connectionsCheckingInterval: Math.min(HEAD_CHECK_MILLIS, config.handshakeMillis),
+      // Below what one handshake may take, so that a slow head ends before its handshake would.
+      connectionsCheckingInterval: Math.min(headCheckMillis, config.handshakeMillis),
       keepAliveTimeout: 1_000
     })
     const addressOf = clientAddress(config.trustedProxies)

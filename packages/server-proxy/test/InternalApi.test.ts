@@ -6,6 +6,7 @@ import { eventually, eventuallyEffect } from "../../tunnel/test/support/Eventual
 import { connectRaw, type RawAgent, type RawAgentOptions } from "../../tunnel/test/support/RawAgent.ts"
 import { closed, readAll, readExactly } from "../../tunnel/test/support/Streams.ts"
 import { tokenOf } from "../../tunnel/test/support/TestTokens.ts"
+import { slowHead } from "../../server/test/support/SlowHead.ts"
 import { ask, askJson, dialerTo, startServer } from "./support/TestServer.ts"
 
 const { edgeId, tenantId, tokenId } = tokenOf(1)
@@ -41,6 +42,13 @@ const dial = Effect.fnUntraced(function* (
 const connected = (stream: Duplex) => void stream.write(Buffer.from([0]))
 
 describe("the internal port", () => {
+  it.live("ends a head that does not come", () =>
+    Effect.gen(function* () {
+      const { internalPort } = yield* startServer()
+      assert.match(yield* slowHead(internalPort), /^HTTP\/1\.1 408 /)
+    })
+  )
+
   it.live("wants its key for everything but health and metrics", () =>
     Effect.gen(function* () {
       const { internalUrl } = yield* startServer()

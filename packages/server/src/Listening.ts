@@ -1,5 +1,5 @@
 import { Effect, Schema } from "effect"
-import type { Server } from "node:http"
+import type { Server, ServerOptions } from "node:http"
 import type { AddressInfo } from "node:net"
 
 /** Another program listens there, or we may not. Exit status 78. */
@@ -14,6 +14,33 @@ export class CannotListen extends Schema.TaggedError<CannotListen>()("CannotList
     return `port ${this.port} on ${this.host} ${why}: set ${this.variable} to another one`
   }
 }
+
+/** How often late heads are looked for: one ends a second after its time at most. Node's own default is 30 s. */
+export const headCheckMillis = 1_000
+
+/** Of a port for programs beside us, which send a head at once. */
+export const internalServerOptions: ServerOptions = {
+  headersTimeout: 5_000,
+  connectionsCheckingInterval: headCheckMillis
+}
+
+/** What comes while so many connections are open is closed at once; the log says so, once a minute. */
+export const limitConnections = Effect.fnUntraced(function* (server: Server, most: number) {
+  const fork = Effect.runForkWith(yield* Effect.context<never>())
+  let saidAt = Number.NEGATIVE_INFINITY
+  server.maxConnections = most
+  server.on("drop", (dropped) => {
+    if (performance.now() - saidAt < dropLogMillis) return
+    saidAt = performance.now()
+    fork(
+      Effect.logWarning("connections are refused: as many are open as may be").pipe(
+        Effect.annotateLogs({ port: dropped?.localPort, most })
+      )
+    )
+  })
+})
+
+const dropLogMillis = 60_000
 
 /** Listens, or says which variable to change. Answers the port, which differs where 0 was asked for. */
 export const listen = (server: Server, host: string, port: number, variable: string) =>

@@ -1,4 +1,5 @@
 import * as Problem from "@edge-relay/domain/api/Problem"
+import { headCheckMillis } from "@edge-relay/server/Listening"
 import { randomUUID } from "node:crypto"
 import type { IncomingMessage, ServerOptions } from "node:http"
 import type { Duplex } from "node:stream"
@@ -13,6 +14,7 @@ export const serverOptions: ServerOptions = {
   /** An upload of 2 GiB takes as long as it takes; heads have 30 s. */
   requestTimeout: 0,
   headersTimeout: 30_000,
+  connectionsCheckingInterval: headCheckMillis,
   /** Longer than the 60 s of common load balancers, which would else ask on a connection that we close. */
   keepAliveTimeout: 65_000,
   noDelay: true,
