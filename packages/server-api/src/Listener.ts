@@ -1,4 +1,5 @@
 import { maxBodyBytes } from "@edge-relay/domain/api/Conventions"
+import { ExpectationFailed } from "@edge-relay/domain/api/Problem"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Context, Effect, Layer, Option, Scope } from "effect"
 import { HttpRouter, HttpServerRequest } from "effect/http"
@@ -9,6 +10,7 @@ import { clientAddress } from "@edge-relay/server/ClientAddress"
 import { Config } from "./Config.ts"
 import { discardBody } from "./gateway/DiscardBody.ts"
 import { Gateway } from "./gateway/Gateway.ts"
+import * as GatewayProblem from "./gateway/GatewayProblem.ts"
 import * as GatewayRoute from "./gateway/GatewayRoute.ts"
 import * as GatewayServer from "./gateway/GatewayServer.ts"
 import { InternalServer } from "./InternalServer.ts"
@@ -87,6 +89,12 @@ const make = Effect.gen(function* () {
     // A body that is refused for its size need not be sent first.
     if (Number(request.headers["content-length"] ?? 0) <= maxBodyBytes) response.writeContinue()
     handle(request, response)
+  })
+  // RFC 9110 §10.1.1 has nothing to expect but 100-continue.
+  server.on("checkExpectation", (request, response) => {
+    begin(request, response)
+    const problem = new ExpectationFailed({ detail: "Nothing can be expected but 100-continue." })
+    GatewayProblem.send(response, problem, RequestId.assign(request))
   })
   server.on("upgrade", (request, socket, head) => {
     if (!gateway.upgrade(request, socket, head)) socket.destroy()

@@ -18,12 +18,13 @@ const problemOf = (answer: Answer) => {
   }
 }
 
-/** What a server says to bytes that no client library would send. */
-const raw = (url: string, text: string): Effect.Effect<string> =>
+/** What a server says to bytes that no client library would send; `then` are sent once it has said something. */
+const raw = (url: string, text: string, then?: string): Effect.Effect<string> =>
   Effect.callback<string>((resume) => {
     const { hostname, port } = new URL(url)
     const socket = connect({ host: hostname, port: Number(port) }, () => socket.write(text, "latin1"))
     let received = ""
+    if (then !== undefined) socket.once("data", () => socket.write(then, "latin1"))
     socket.on("data", (part) => (received += part.toString("latin1")))
     socket.on("error", () => {})
     socket.on("close", () => resume(Effect.succeed(received)))
@@ -245,6 +246,58 @@ layer(TestApi.layer(), { excludeTestServices: true })("The API's conventions", (
       const port = yield* listenScoped(server, "127.0.0.1", 0, "PORT")
       assert.match(yield* slowHead(port), /^HTTP\/1\.1 408 /)
     }).pipe(Effect.scoped)
+  )
+
+  it.effect("answers a request once, though its body cannot be understood", () =>
+    Effect.gen(function* () {
+      const { signIn, url } = yield* TestApi
+      const { cookie } = yield* signIn("alice")
+      const paths = ["/nothing", "/healthz", "/api/edges", "/api/pairing/exchange", "/api/edges/x/http/"]
+      for (const path of [...paths, "/api/pairing/codes"]) {
+        const head = `POST ${path} HTTP/1.1\r\nHost: a\r\nCookie: ${cookie}\r\nContent-Type: application/json\r\n`
+        for (const [first, then] of [
+          ["Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"],
+          ["Transfer-Encoding: chunked, x\r\n\r\n"],
+          ["Transfer-Encoding: chunked\r\n\r\nzz\r\n"],
+          ["Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n", "zz\r\n"]
+        ] as const) {
+          const answers = yield* raw(url, `${head}${first}`, then)
+          const statuses = answers.match(/HTTP\/1\.1 (?!100)\d+/g) ?? []
+          assert.lengthOf(statuses, 1, `${path} ${first} ${answers}`)
+          assert.match(answers, /\r\nX-Request-Id: /i)
+        }
+      }
+      // The answer came first, the rest of the body behind it.
+      const late = yield* raw(
+        url,
+        "POST /nothing HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n",
+        "zz\r\n"
+      )
+      assert.deepStrictEqual(late.match(/HTTP\/1\.1 \d+/g), ["HTTP/1.1 404"])
+    })
+  )
+
+  it.effect("puts no other answer into one that is under way", () =>
+    Effect.gen(function* () {
+      const { signIn, url } = yield* TestApi
+      const { cookie } = yield* signIn("alice")
+      const head = `GET /api/edges/events HTTP/1.1\r\nHost: a\r\nCookie: ${cookie}\r\n\r\n`
+      const answer = yield* raw(url, head, "nonsense\r\n\r\n")
+      assert.deepStrictEqual(answer.match(/HTTP\/1\.1 \d+/g), ["HTTP/1.1 200"])
+    })
+  )
+
+  it.effect("answers what it cannot be expected to do with a problem", () =>
+    Effect.gen(function* () {
+      const { url } = yield* TestApi
+      for (const path of ["/healthz", "/api/edges/edge_01h00000000000000000000000/http/"]) {
+        const answer = yield* ask(url + path, { headers: { expect: "a-miracle", "x-request-id": "mine" } })
+        assert.strictEqual(answer.status, 417, path)
+        assert.strictEqual(problemOf(answer).code, "expectation_failed")
+        assert.strictEqual(problemOf(answer).requestId, "mine")
+        assert.strictEqual(answer.headers["x-request-id"], "mine")
+      }
+    })
   )
 
   it.effect("answers HEAD like GET, without the body", () =>

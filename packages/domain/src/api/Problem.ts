@@ -64,7 +64,7 @@ export class MethodNotAllowed extends problem<MethodNotAllowed>()(
   "Method not allowed"
 ) {}
 
-// 413, 415, 429, 431
+// 413, 415, 417, 429, 431
 export class PayloadTooLarge extends problem<PayloadTooLarge>()(
   "payload_too_large",
   413,
@@ -74,6 +74,11 @@ export class UnsupportedMediaType extends problem<UnsupportedMediaType>()(
   "unsupported_media_type",
   415,
   "Unsupported media type"
+) {}
+export class ExpectationFailed extends problem<ExpectationFailed>()(
+  "expectation_failed",
+  417,
+  "Expectation failed"
 ) {}
 export class TooManyRequests extends problem<TooManyRequests>()(
   "too_many_requests",

@@ -50,6 +50,7 @@ describe("CloudApi", () => {
       new Problem.MethodNotAllowed({}),
       new Problem.PayloadTooLarge({}),
       new Problem.UnsupportedMediaType({}),
+      new Problem.ExpectationFailed({}),
       new Problem.TooManyRequests({}),
       new Problem.EdgeBusy({}),
       new Problem.InternalError({}),

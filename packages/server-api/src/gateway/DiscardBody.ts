@@ -1,4 +1,5 @@
 import type { IncomingMessage } from "node:http"
+import type { Duplex } from "node:stream"
 
 /** How long a browser that is still sending has to read an answer that came early, before it is cut off. */
 const lingerMillis = 1000
@@ -10,8 +11,18 @@ const lingerMillis = 1000
 export const discardBody = (request: IncomingMessage): void => {
   request.resume()
   if (request.complete) return
+  const { socket } = request
+  discarding.add(socket)
   const timer = setTimeout(() => {
-    if (!request.complete) request.socket.destroy()
+    if (!request.complete) socket.destroy()
   }, lingerMillis)
-  request.once("close", () => clearTimeout(timer))
+  request.once("close", () => {
+    clearTimeout(timer)
+    discarding.delete(socket)
+  })
 }
+
+const discarding = new WeakSet<Duplex>()
+
+/** Whether what arrives on a connection belongs to a request that has been answered. */
+export const isDiscarding = (socket: Duplex): boolean => discarding.has(socket)

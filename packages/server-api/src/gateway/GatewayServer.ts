@@ -1,8 +1,9 @@
 import * as Problem from "@edge-relay/domain/api/Problem"
 import { headCheckMillis } from "@edge-relay/server/Listening"
 import { randomUUID } from "node:crypto"
-import type { IncomingMessage, ServerOptions } from "node:http"
+import type { IncomingMessage, ServerOptions, ServerResponse } from "node:http"
 import type { Duplex } from "node:stream"
+import { isDiscarding } from "./DiscardBody.ts"
 
 /** What the gateway wants of the `http.Server` that it is behind, and how that refuses what its parser refuses. */
 
@@ -42,9 +43,15 @@ function plain({ status, title, code }: Problem.BadMessage) {
   return { status, title, code }
 }
 
-/** Listener of `clientError`: a message that the parser refuses is answered once, and its connection closed. */
+/**
+ * Listener of `clientError`: a message that the parser refuses is answered once, and its connection closed. Its head
+ * may have been good enough to be answered by whom it was for: two answers to one request would be taken for two.
+ */
 export const onClientError = (error: NodeJS.ErrnoException, socket: Duplex): void => {
   if (error.code === "ECONNRESET" || !socket.writable) return void socket.destroy()
+  const answer = answerOf(socket)
+  if (answer?.headersSent === true && !answer.writableEnded) return void socket.destroy()
+  if (answer?.headersSent === true || isDiscarding(socket)) return void socket.end()
   const [reason, problem] = answers[error.code ?? ""] ?? ["Bad Request", plain(new Problem.BadMessage({}))]
   const requestId = randomUUID()
   const body = JSON.stringify({ type: "about:blank", ...problem, requestId })
@@ -53,3 +60,7 @@ export const onClientError = (error: NodeJS.ErrnoException, socket: Duplex): voi
       `Content-Length: ${Buffer.byteLength(body)}\r\nCache-Control: no-store\r\nX-Request-Id: ${requestId}\r\n\r\n${body}`
   )
 }
+
+/** The answer under way on a connection: Node has it nowhere else, and its own listener looks here too. */
+const answerOf = (socket: Duplex): ServerResponse | null | undefined =>
+  (socket as Duplex & { readonly _httpMessage?: ServerResponse | null })._httpMessage

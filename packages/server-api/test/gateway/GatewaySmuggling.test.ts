@@ -76,6 +76,7 @@ describe("Gateway, request smuggling", () => {
         `POST /api/edges/${edgeId}/http/ HTTP/1.1\r\nHost: a\r\nCookie: ${gateway.cookie}\r\n${headers}\r\n\r\n${body}`
       )
       const answers = received.split(/(?=HTTP\/1\.1 \d\d\d )/)
+      assert.lengthOf(answers, 1, received)
       assert.match(answers.at(-1) ?? "", /^HTTP\/1\.1 400 /, name)
       assert.include(received, '"code":"bad_message"')
       assert.match(answers.at(-1) ?? "", /X-Request-Id: /)
