@@ -1,17 +1,20 @@
-import { BodyRules, Conventions, maxBodyBytes } from "@edge-relay/domain/api/Conventions"
+import { BodyRules, ChangeLimit, Conventions, maxBodyBytes } from "@edge-relay/domain/api/Conventions"
 import {
   InternalError,
   InvalidRequest,
   PayloadTooLarge,
   UnsupportedMediaType
 } from "@edge-relay/domain/api/Problem"
+import { isSafeMethod } from "@edge-relay/domain/api/SafeMethod"
+import { CurrentUser } from "@edge-relay/domain/CurrentUser"
 import { ByteSize, Effect, Layer, SchemaIssue } from "effect"
 import { HttpServerRequest } from "effect/http"
 import { type HttpApiEndpoint, HttpApiError, HttpApiMiddleware } from "effect/http-api"
 import * as JsonGuard from "./JsonGuard.ts"
+import { Limits } from "./Limits.ts"
 
-/** The two rules that the contract puts on every endpoint of the cloud's own. */
-export const layer = Layer.suspend(() => Layer.mergeAll(layerConventions, layerBodyRules))
+/** The rules that the contract puts on every endpoint of the cloud's own. */
+export const layer = Layer.suspend(() => Layer.mergeAll(layerConventions, layerBodyRules, layerChangeLimit))
 
 const layerConventions = HttpApiMiddleware.layerSchemaErrorTransform(Conventions, (error) => {
   if (error.kind === "Body" || error.kind === "ResponseHeaders") {
@@ -48,6 +51,17 @@ const layerBodyRules = Layer.succeed(BodyRules, (effect, { endpoint }) => {
     hasBody(request) ? Effect.andThen(checkBody(request, endpoint, contentTypes), effect) : effect
   )
 })
+
+const layerChangeLimit = Layer.effect(
+  ChangeLimit,
+  Effect.map(Limits, (limits) =>
+    ChangeLimit.of((effect, { endpoint }) =>
+      isSafeMethod(endpoint.method)
+        ? effect
+        : Effect.flatMap(CurrentUser, ({ userId }) => Effect.andThen(limits.checkChange(userId), effect))
+    )
+  )
+)
 
 const hasBody = ({ headers }: HttpServerRequest.HttpServerRequest): boolean =>
   headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0

@@ -155,7 +155,8 @@ const stateOf = (person: Person) =>
     )
   })
 
-// Each request comes from an address of its own, so that no limit answers in the place of a rule.
+// Each request comes from an address of its own, and each run from another person: no limit answers for a rule.
+let people = 0
 let asked = 0
 const anotherAddress = () => ({
   "x-forwarded-for": `10.${(asked++ >> 16) & 255}.${(asked >> 8) & 255}.${asked & 255}`
@@ -164,7 +165,7 @@ const anotherAddress = () => ({
 layer(TestApi.layer({ TRUSTED_PROXIES: "127.0.0.1" }), { excludeTestServices: true })("Bad input", (it) => {
   const setUp = Effect.gen(function* () {
     const api = yield* TestApi
-    const alice = yield* api.signIn("alice")
+    const alice = yield* api.signIn(`alice ${people++}`)
     const { id: edgeId } = yield* api.edges.create(alice.tenantId, { name: "an edge" })
     const fill = (path: string) =>
       path.replace(":edgeId", edgeId).replace(":id", alice.session.id).replace(":userCode", "BCDF-2345")

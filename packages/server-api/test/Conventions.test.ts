@@ -1,5 +1,5 @@
 import { assert, layer } from "@effect/vitest"
-import { Effect } from "effect"
+import { Array, Effect } from "effect"
 import { createServer } from "node:http"
 import { connect } from "node:net"
 import { listenScoped } from "@edge-relay/server/Listening"
@@ -246,6 +246,28 @@ layer(TestApi.layer(), { excludeTestServices: true })("The API's conventions", (
       const port = yield* listenScoped(server, "127.0.0.1", 0, "PORT")
       assert.match(yield* slowHead(port), /^HTTP\/1\.1 408 /)
     }).pipe(Effect.scoped)
+  )
+
+  it.effect("lets nobody change things ten times a second, and anybody read", () =>
+    Effect.gen(function* () {
+      const { signIn, url } = yield* TestApi
+      const busy = yield* signIn("a script")
+      const edge = `${url}/api/edges/edge_01h00000000000000000000000`
+      const change = (cookie: string) => ask(`${edge}/disconnect`, { method: "POST", cookie })
+      const answers = yield* Effect.forEach(Array.range(1, 600), () => change(busy.cookie), {
+        concurrency: 20
+      })
+      assert.isTrue(answers.every(({ status }) => status === 404))
+      const refused = yield* change(busy.cookie)
+      assert.strictEqual(refused.status, 429)
+      assert.strictEqual(problemOf(refused).code, "too_many_requests")
+      assert.isAtLeast(Number(refused.headers["retry-after"]), 1)
+      // By whatever endpoint; and a body is not read for that.
+      const large = { method: "PATCH", cookie: busy.cookie, body: "x".repeat(2 * 1024 * 1024) }
+      assert.strictEqual((yield* ask(edge, large)).status, 429)
+      assert.strictEqual((yield* ask(`${url}/api/edges`, { cookie: busy.cookie })).status, 200)
+      assert.strictEqual((yield* change((yield* signIn("bob")).cookie)).status, 404)
+    })
   )
 
   it.effect("answers a request once, though its body cannot be understood", () =>

@@ -5,7 +5,7 @@ import { SessionCheck } from "@edge-relay/auth/SessionCheck"
 import { SessionCookie } from "@edge-relay/auth/SessionCookie"
 import { SignIn, type SignInOptions } from "@edge-relay/auth/SignIn"
 import { AuthApi, SignInApi } from "@edge-relay/domain/api/Auth"
-import { BodyRules, Conventions } from "@edge-relay/domain/api/Conventions"
+import { BodyRules, ChangeLimit, Conventions } from "@edge-relay/domain/api/Conventions"
 import { AuditLog } from "@edge-relay/domain/AuditLog"
 import { SignInSessions } from "@edge-relay/domain/SignInSessions"
 import { NodeCrypto, NodeHttpServer } from "@effect/platform-node"
@@ -22,6 +22,7 @@ class TestApi extends HttpApi.make("edge-relay").add(SignInApi, AuthApi) {}
 /** What server-api's own layer does is tested there. */
 const conventions = Layer.mergeAll(
   Layer.succeed(Conventions, (effect) => effect),
+  Layer.succeed(ChangeLimit, (effect) => effect),
   Layer.succeed(BodyRules, (effect) => effect)
 )
 

@@ -2,7 +2,7 @@ import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { SignInSessionId, TenantId, UserId } from "../CurrentUser.ts"
 import { Authorization } from "./Authorization.ts"
-import { BodyRules, Conventions } from "./Conventions.ts"
+import { BodyRules, ChangeLimit, Conventions } from "./Conventions.ts"
 import {
   InvalidLogoutToken,
   InvalidRequest,
@@ -95,6 +95,7 @@ export class AuthApi extends HttpApiGroup.make("auth")
     HttpApiEndpoint.delete("endOtherSessions", "/api/auth/sessions", { success: HttpApiSchema.NoContent })
   )
   .middleware(BodyRules)
+  .middleware(ChangeLimit)
   .middleware(Authorization)
   .middleware(Conventions)
   .annotateMerge(

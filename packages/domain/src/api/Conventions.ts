@@ -1,5 +1,12 @@
 import { HttpApiMiddleware } from "effect/http-api"
-import { InternalError, InvalidRequest, PayloadTooLarge, UnsupportedMediaType } from "./Problem.ts"
+import type { CurrentUser } from "../CurrentUser.ts"
+import {
+  InternalError,
+  InvalidRequest,
+  PayloadTooLarge,
+  TooManyRequests,
+  UnsupportedMediaType
+} from "./Problem.ts"
 
 /**
  * What holds for every endpoint: a request that its schema refuses is a problem that names the field, and a
@@ -21,3 +28,9 @@ export const maxBodyBytes = 1024 * 1024
 export class BodyRules extends HttpApiMiddleware.Service<BodyRules>()("@edge-relay/domain/api/BodyRules", {
   error: [InvalidRequest, PayloadTooLarge, UnsupportedMediaType]
 }) {}
+
+/** What somebody who is signed in may change in a minute, by whatever endpoint. Reading is not counted. */
+export class ChangeLimit extends HttpApiMiddleware.Service<ChangeLimit, { requires: CurrentUser }>()(
+  "@edge-relay/domain/api/ChangeLimit",
+  { error: TooManyRequests }
+) {}

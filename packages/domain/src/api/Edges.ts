@@ -2,7 +2,7 @@ import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { EdgeId } from "../Edges.ts"
 import { Authorization } from "./Authorization.ts"
-import { BodyRules, Conventions } from "./Conventions.ts"
+import { BodyRules, ChangeLimit, Conventions } from "./Conventions.ts"
 import { Page, pageQuery } from "./Page.ts"
 import { EdgeName } from "./PlainText.ts"
 import { EdgeNotFound, EdgeSessionNotFound, TooManyRequests, Unavailable } from "./Problem.ts"
@@ -119,6 +119,7 @@ export class EdgesApi extends HttpApiGroup.make("edges")
     })
   )
   .middleware(BodyRules)
+  .middleware(ChangeLimit)
   .middleware(Authorization)
   .middleware(Conventions)
   .annotateMerge(

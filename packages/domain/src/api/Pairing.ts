@@ -3,7 +3,7 @@ import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/ht
 import { CodeId } from "../PairingCodes.ts"
 import { EdgeId } from "../Edges.ts"
 import { Authorization } from "./Authorization.ts"
-import { BodyRules, Conventions } from "./Conventions.ts"
+import { BodyRules, ChangeLimit, Conventions } from "./Conventions.ts"
 import { Page, pageQuery } from "./Page.ts"
 import { EdgeName, PlainText } from "./PlainText.ts"
 import {
@@ -124,6 +124,7 @@ export class PairingApi extends HttpApiGroup.make("pairing")
     })
   )
   .middleware(BodyRules)
+  .middleware(ChangeLimit)
   .middleware(Authorization)
   .middleware(Conventions)
   .annotateMerge(

@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Authorization } from "@edge-relay/domain/api/Authorization"
 import { CloudApi, PublicApi } from "@edge-relay/domain/api/CloudApi"
-import { BodyRules, Conventions } from "@edge-relay/domain/api/Conventions"
+import { BodyRules, ChangeLimit, Conventions } from "@edge-relay/domain/api/Conventions"
 import * as Problem from "@edge-relay/domain/api/Problem"
+import { isSafeMethod } from "@edge-relay/domain/api/SafeMethod"
 import { Timestamp } from "@edge-relay/domain/api/Timestamp"
 import { DateTime, Effect, Schema } from "effect"
 import { OpenApi } from "effect/http-api"
@@ -12,6 +13,7 @@ import { fileURLToPath } from "node:url"
 const endpoints = Object.values(CloudApi.groups).flatMap((group) =>
   Object.values(group.endpoints).map(({ method, middlewares, path }) => ({
     name: `${method} ${path}`,
+    method: String(method),
     path: String(path),
     middlewares
   }))
@@ -69,6 +71,15 @@ describe("CloudApi", () => {
       assert.isTrue(status >= 400 && status <= 504)
       assert.strictEqual(type, "about:blank")
       assert.notStrictEqual(title, "")
+    }
+  })
+
+  it("counts what the signed-in change, and asks that before it reads a body", () => {
+    for (const { method, middlewares, name } of endpoints) {
+      const order = Array.from(middlewares)
+      if (!order.includes(Authorization) || isSafeMethod(method)) continue
+      assert.isAbove(order.indexOf(ChangeLimit), order.indexOf(BodyRules), name)
+      assert.isBelow(order.indexOf(ChangeLimit), order.indexOf(Authorization), name)
     }
   })
 
