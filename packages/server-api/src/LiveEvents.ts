@@ -7,7 +7,8 @@ import type { StorageUnavailable } from "@edge-relay/domain/StorageUnavailable"
 import { Clock, Context, Effect, Layer, Schedule, Schema, Semaphore } from "effect"
 import { Sse } from "effect/encoding"
 import * as EdgeViews from "./EdgeViews.ts"
-import { LiveListener } from "./LiveListener.ts"
+import { LiveBacklog } from "./LiveBacklog.ts"
+import type { LiveListener } from "./LiveListener.ts"
 import { Presence } from "./Presence.ts"
 import { type Change, RecentChanges } from "./RecentChanges.ts"
 
@@ -53,6 +54,8 @@ const maxListeners = 20_000
 const maxListenersOfTenant = 2_000
 /** What waits for one listener's socket. Mostly shared bytes; a snapshot of 10,000 edges has 4 MB. */
 const maxWaitingBytes = 8 * 1024 * 1024
+/** And for all sockets together: what they share counts for each of them, hence it is less in memory. */
+const maxWaitingBytesOfAll = 256 * 1024 * 1024
 /** Most edges in one query. */
 const pageItems = 200
 
@@ -80,6 +83,7 @@ const make = Effect.gen(function* () {
   const now = () => clock.currentTimeMillisUnsafe()
 
   const audiences = new Map<TenantId, Audience>()
+  const backlog = new LiveBacklog(maxWaitingBytesOfAll)
   const recent = new RecentChanges(now())
   let stored = 0
   let size = 0
@@ -210,7 +214,7 @@ const make = Effect.gen(function* () {
     if (size >= maxListeners || audience.listeners.size >= maxListenersOfTenant) {
       return yield* new TooManyRequests({ detail: "Too many event streams are open." })
     }
-    const listener = new LiveListener(maxWaitingBytes)
+    const listener = backlog.open(maxWaitingBytes)
     audience.listeners.add(listener)
     size++
     listener.onClose(() => {

@@ -7,18 +7,26 @@ import { Readable } from "node:stream"
 export class LiveListener {
   readonly stream: Readable
   readonly #maxBytes: number
+  readonly #onPush: (bytes: number) => void
 
-  constructor(maxBytes: number) {
+  constructor(maxBytes: number, onPush: (bytes: number) => void = () => {}) {
     this.#maxBytes = maxBytes
+    this.#onPush = onPush
     this.stream = new Readable({ read() {} })
     // A reader that goes away is how most streams end; whoever reads this one is told by its own socket.
     this.stream.on("error", () => {})
   }
 
+  /** What its socket has not taken yet. */
+  get waitingBytes(): number {
+    return this.stream.destroyed ? 0 : this.stream.readableLength
+  }
+
   push(bytes: Uint8Array): void {
     if (this.stream.destroyed || this.stream.readableEnded) return
-    if (this.stream.readableLength + bytes.length > this.#maxBytes) this.stream.destroy()
-    else this.stream.push(bytes)
+    if (this.stream.readableLength + bytes.length > this.#maxBytes) return void this.stream.destroy()
+    this.stream.push(bytes)
+    this.#onPush(bytes.length)
   }
 
   /** Ends it in order, after what has been pushed. */
