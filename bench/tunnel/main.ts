@@ -46,7 +46,7 @@ try {
   const edges = await seedEdges(databaseUrl, many ? tunnels : 1)
   const proxy = await Proxy.make(databaseUrl)
   if (only.includes("idle"))
-    rows.push(await idleTunnels(proxy, edges, { folder, processes, settleSeconds: 45 }))
+    rows.push(await idleTunnels(proxy, edges, { folder, processes, settleSeconds: 60 }))
   if (only.includes("reader")) rows.push(...(await stoppedReader(proxy, edges, seconds)))
   if (only.includes("back")) rows.push(...(await comeBack(proxy, edges, { folder, processes })))
 } finally {

@@ -42,7 +42,7 @@ export interface EdgeTunnelOptions {
   /** Once: the agent has said who it is, or is of the generation that does not. */
   readonly onReady: (tunnel: EdgeTunnel) => void
   /** After each answered ping. */
-  readonly onBeat: (tunnel: EdgeTunnel, roundTripMillis: number) => void
+  readonly onBeat: (roundTripMillis: number) => void
   /** Once, however it ended. */
   readonly onClosed: (tunnel: EdgeTunnel) => void
 }
@@ -97,11 +97,9 @@ export class EdgeTunnel implements TunnelHandle {
     })
   }
 
-  /** When there was a sign of life last, in milliseconds since 1970. Costs less than the summary that has it too. */
-  get lastHeartbeatAt(): number {
-    // The session's clock is monotonic, ours tells the date.
-    const lastReceivedAt = this.#options.now() - (performance.now() - this.#session.lastReceivedAt)
-    return Math.max(this.#lastHeartbeatAt, lastReceivedAt)
+  /** When the last byte came from the agent, on the clock of `performance.now()`. */
+  get lastReceivedAt(): number {
+    return this.#session.lastReceivedAt
   }
 
   /** Another one at each reading: ten thousand tunnels hold none. */
@@ -114,7 +112,7 @@ export class EdgeTunnel implements TunnelHandle {
       remoteAddress,
       proxyId: this.#options.proxyId,
       connectedAt: DateTime.makeUnsafe(this.#connectedAt),
-      lastHeartbeatAt: DateTime.makeUnsafe(this.lastHeartbeatAt),
+      lastHeartbeatAt: DateTime.makeUnsafe(Math.max(this.#lastHeartbeatAt, this.#lastSignOfLife())),
       agent: this.#agent,
       hostname: this.#hostname,
       services: this.#services,
@@ -210,7 +208,7 @@ export class EdgeTunnel implements TunnelHandle {
     this.#session.ping().then(
       (millis) => {
         this.#roundTripMillis = millis
-        this.#options.onBeat(this, millis)
+        this.#options.onBeat(millis)
       },
       // Silence is judged by when anything last arrived, not by one ping: a busy tunnel may answer late.
       () => undefined
@@ -232,6 +230,11 @@ export class EdgeTunnel implements TunnelHandle {
       this.#session.destroy(undefined, CloseCode.overLimit, "over limit: stream ids")
     }
     return new EdgeOffline({ edgeId })
+  }
+
+  /** Whatever arrives is one. The session's clock is monotonic, ours tells the date. */
+  #lastSignOfLife(): number {
+    return this.#options.now() - (performance.now() - this.#session.lastReceivedAt)
   }
 
   #closed(): void {

@@ -289,11 +289,15 @@ export const make = Effect.fnUntraced(function* (
     }
   })
 
+  const hasSilent = (): boolean => {
+    const since = performance.now() - options.silenceMillis
+    for (const tunnel of tunnels) if (tunnel.lastReceivedAt < since) return true
+    return false
+  }
+
   const sweep = Effect.gen(function* () {
     // Mostly there are none, and to read ten thousand summaries each second costs megabytes.
-    const now = clock.currentTimeMillisUnsafe()
-    const isSilent = ({ lastHeartbeatAt }: EdgeTunnel) => now - lastHeartbeatAt > options.silenceMillis
-    if (tunnels.values().some(isSilent)) yield* store.cleanupExpired(options.silenceMillis)
+    if (hasSilent()) yield* store.cleanupExpired(options.silenceMillis)
     for (const token of contention.settle(clock.currentTimeMillisUnsafe())) yield* tellContended(token, false)
   })
 

@@ -99,13 +99,11 @@ const defaults = {
 const make = Effect.fnUntraced(function* (given: TunnelServerOptions) {
   const options = { ...defaults, ...given }
   const tokens = yield* SessionTokens
-  const store = yield* SessionStore
   const directory = yield* SessionDirectory
   const clock = yield* Clock.Clock
   const random = yield* Random.Random
   const context = yield* Effect.context()
   const run = yield* FiberSet.makeRuntime()
-  const runDetached = Effect.runForkWith(context)
   const handshakes = new PacedQueue(HANDSHAKE_TURN_MILLIS)
   const live = yield* LiveTunnels.make(options)
   const failed = new FailedHandshakes(options.failedHandshakes.limit, options.failedHandshakes.windowMillis)
@@ -180,11 +178,8 @@ const make = Effect.fnUntraced(function* (given: TunnelServerOptions) {
       settle(tunnel)
       run(live.register(tunnel))
     },
-    onBeat: ({ token }, millis) => {
-      TunnelMetrics.roundTripSeconds.updateUnsafe(millis / 1000, context)
-      // Not one of the scope's fibers: there are hundreds a second, and nothing waits for them.
-      runDetached(Effect.ignore(store.heartbeat(token.tokenId)))
-    },
+    // The store is not told: a tunnel's own summary shows what last arrived, this answer too.
+    onBeat: (millis) => TunnelMetrics.roundTripSeconds.updateUnsafe(millis / 1000, context),
     onClosed: (tunnel) => {
       settle(tunnel)
       run(live.remove(tunnel))
