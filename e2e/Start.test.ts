@@ -115,6 +115,8 @@ describe("npm start", () => {
     const list = () => edgesOf(alice, at.api)
     const [before] = await until(list, (items) => items.length === 1 && items[0]?.online === true)
     assert.strictEqual(await first.stop("SIGINT"), 0, first.output)
+    const { mode } = await stat(`${home.path}/.edge-relay/provider.json`)
+    assert.strictEqual(mode & 0o777, 0o600)
     await using second = new Program(start, [], at.env, home.path)
     await second.printed(/Ctrl-C/, 20)
     const [after] = await until(list, (items) => items.length === 1 && items[0]?.online === true)

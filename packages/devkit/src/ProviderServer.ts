@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { Provider } from "oidc-provider/lib/provider.js"
 import { makeConfiguration } from "./provider/Configuration.ts"
 import { makeInteraction } from "./provider/Interaction.ts"
+import { StateFile } from "./provider/StateFile.ts"
 import { makeStorage } from "./provider/Storage.ts"
 
 /** The provider cannot have the address that it was told to listen on. */
@@ -19,7 +20,7 @@ export class ProviderCannotListen extends Schema.TaggedError<ProviderCannotListe
 /**
  * The embedded identity provider: a real one (`oidc-provider`) over real HTTP, for development and tests. Users
  * alice and bob, any password; clients `edge-relay` (public, PKCE) and `edge-relay-confidential`. It keeps
- * everything in memory, and its keys live as long as it does.
+ * everything in memory; where it is given a file, that has its keys and what it handed out for the next start.
  */
 export class ProviderServer extends Context.Service<
   ProviderServer,
@@ -35,6 +36,8 @@ export class ProviderServer extends Context.Service<
     /** 0 takes a free one. */
     readonly port: number
     readonly host?: string
+    /** In a folder that exists. */
+    readonly stateFile?: string
     /** How long access tokens live; short ones make clients refresh. */
     readonly accessTokenSeconds?: number
   }) =>
@@ -44,6 +47,15 @@ export class ProviderServer extends Context.Service<
         const host = options.host ?? "127.0.0.1"
         const clock = yield* Clock.Clock
         const fork = Effect.runForkWith(yield* Effect.context<never>())
+        // Before the server, hence written after its last answer.
+        const state = yield* Effect.acquireRelease(
+          Effect.promise(() =>
+            StateFile.open(options.stateFile, (error) =>
+              fork(Effect.logWarning("the provider's state could not be kept", error))
+            )
+          ),
+          ({ close }) => Effect.sync(close)
+        )
         let handle = (_request: IncomingMessage, response: ServerResponse) => {
           response.writeHead(503).end()
         }
@@ -51,13 +63,12 @@ export class ProviderServer extends Context.Service<
         const port = yield* listen(server, host, options.port)
         // Cookies do not know of ports, and `localhost` is where browsers allow them without https.
         const issuer = `http://${host === "127.0.0.1" ? "localhost" : host}:${port}`
-        const configuration = yield* Effect.promise(() =>
-          makeConfiguration({
-            publicUrl: options.publicUrl,
-            adapter: makeStorage(() => clock.currentTimeMillisUnsafe()),
-            accessTokenSeconds: options.accessTokenSeconds ?? 600
-          })
-        )
+        const configuration = makeConfiguration({
+          publicUrl: options.publicUrl,
+          keys: state.keys,
+          adapter: makeStorage(() => clock.currentTimeMillisUnsafe(), state.entries, state.touch),
+          accessTokenSeconds: options.accessTokenSeconds ?? 600
+        })
         const provider = new Provider(issuer, configuration)
         provider.on("server_error", (_ctx, error) => fork(Effect.logError("provider error", error)))
         provider.on("backchannel.error", (_ctx, error, client) =>

@@ -54,7 +54,9 @@ Edge Relay is running.
 const program = Effect.gen(function* () {
   const environment = yield* make(process.env)
   const { edgePort, folder, providerPort, publicUrl, variables } = environment
-  yield* Layer.build(ProviderServer.layer({ publicUrl, port: providerPort }))
+  yield* Layer.build(
+    ProviderServer.layer({ publicUrl, port: providerPort, stateFile: `${folder}/provider.json` })
+  )
   yield* Layer.build(
     SimulatedEdge.layer({ port: edgePort, folder: `${folder}/edge`, name: "Simulated edge" }).pipe(
       Layer.provide(Tracing.layer)

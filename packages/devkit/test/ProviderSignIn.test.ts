@@ -1,5 +1,8 @@
 import { assert, describe, it, vi } from "@effect/vitest"
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Exit, Layer, Scope } from "effect"
+import { mkdtemp, rm, stat, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { type Answer, Browser } from "../../auth/test/harness/Browser.ts"
 import { eventually } from "../../auth/test/harness/eventually.ts"
 import { assertPage } from "../../auth/test/harness/Hostile.ts"
@@ -165,6 +168,73 @@ describe("sign-in at the embedded provider", () => {
         )
       }
       assert.strictEqual((yield* app.me(browser)).status, 200)
+    })
+  )
+})
+
+describe("the embedded provider's state", () => {
+  it.live("outlives a restart in a file of its own, and with it whoever is signed in", () =>
+    Effect.gen(function* () {
+      const folder = yield* Effect.acquireRelease(
+        Effect.promise(() => mkdtemp(join(tmpdir(), "edge-relay-provider-"))),
+        (folder) => Effect.promise(() => rm(folder, { recursive: true }))
+      )
+      const stateFile = join(folder, "provider.json")
+      const socket = yield* listening
+      const run = Effect.fnUntraced(function* (port: number) {
+        const scope = yield* Effect.acquireRelease(Scope.make(), (scope) => Scope.close(scope, Exit.void))
+        const built = yield* Layer.build(
+          ProviderServer.layer({ publicUrl: socket.origin, port, stateFile, accessTokenSeconds: 1 })
+        ).pipe(Scope.provide(scope))
+        return { provider: Context.get(built, ProviderServer), stop: Scope.close(scope, Exit.void) }
+      })
+      const { provider, stop } = yield* run(0)
+      const app = yield* serve(socket, { issuer: provider.issuer, tenantClaim: "tenant" })
+      const at = (path: string) => new URL(path, app.publicUrl)
+      const home = (url: URL) => url.origin === app.publicUrl.origin && !url.pathname.startsWith("/api/")
+      const browser = new Browser()
+      const page = yield* browser.visit(at("/api/auth/login"), { until: home })
+      yield* browser.submit(page, "/login", { login: "alice", password: "any" }, { until: home })
+      const sealed = Effect.map(app.check.find(`session=${browser.cookie("session")}`), (found) =>
+        found._tag === "Some" ? found.value.session.sealed : ""
+      )
+      const before = yield* sealed
+      assert.notStrictEqual(before, "")
+      yield* stop
+      const { mode } = yield* Effect.promise(() => stat(stateFile))
+      assert.strictEqual(mode & 0o777, 0o600)
+
+      yield* run(provider.port)
+      yield* eventually(
+        "tokens are refreshed",
+        Effect.andThen(
+          browser.fetch(at("/api/auth/me")),
+          Effect.map(sealed, (now) => now !== before && now !== "")
+        )
+      )
+      // The browser is known there as well, and its own sign-out is understood.
+      landed(yield* browser.visit(at("/api/auth/login?returnTo=/again"), { until: home }), "/again")
+      const { logoutUrl } = JSON.parse(
+        (yield* browser.fetch(at("/api/auth/logout"), { method: "POST" })).body
+      )
+      assert.include((yield* browser.visit(logoutUrl)).body, "Sign out")
+    })
+  )
+
+  it.live("is begun anew where the file cannot be read", () =>
+    Effect.gen(function* () {
+      const folder = yield* Effect.acquireRelease(
+        Effect.promise(() => mkdtemp(join(tmpdir(), "edge-relay-provider-"))),
+        (folder) => Effect.promise(() => rm(folder, { recursive: true }))
+      )
+      const stateFile = join(folder, "provider.json")
+      yield* Effect.promise(() => writeFile(stateFile, '{"keys":'))
+      const built = yield* Layer.build(
+        ProviderServer.layer({ publicUrl: new URL("http://localhost:1"), port: 0, stateFile })
+      )
+      const { issuer } = Context.get(built, ProviderServer)
+      const keys = yield* new Browser().fetch(new URL("/jwks", issuer))
+      assert.include(keys.body, '"RS256"')
     })
   )
 })

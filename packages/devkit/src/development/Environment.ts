@@ -4,7 +4,7 @@ import { Base64 } from "effect/encoding"
 
 /**
  * What the two servers' environment would be: made of free choices (`API_PORT` and its like) and of keys that are
- * kept in the state folder, so that sign-ins outlive a restart.
+ * kept in the state folder. So are the provider's own, and what it handed out: sign-ins outlive a restart.
  */
 
 const Keys = Schema.fromJsonString(Schema.Struct({ sessionKeys: Schema.String, internalKey: Schema.String }))

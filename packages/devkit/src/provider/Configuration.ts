@@ -1,24 +1,10 @@
-import { generateKeyPair, randomBytes } from "node:crypto"
-import type { AdapterFactory, ClientMetadata, Configuration, JWK } from "oidc-provider"
-import { promisify } from "node:util"
+import type { AdapterFactory, ClientMetadata, Configuration } from "oidc-provider"
+import type { Keys } from "./Keys.ts"
 import { errorPage, headers, signedOutPage, signOutPage } from "./Pages.ts"
 import { userOf } from "./Users.ts"
 
 /** For the confidential client; a secret only by its place in the protocol. */
 export const developmentSecret = "development-secret"
-
-/** A signing key that lives as long as the process. */
-const makeSigningKey = async (): Promise<JWK> => {
-  const { privateKey } = await promisify(generateKeyPair)("rsa", { modulusLength: 2048 })
-  return {
-    ...privateKey.export({ format: "jwk" }),
-    // JOSE's names; `export` gives the numbers of the key alone.
-    kty: "RSA",
-    alg: "RS256",
-    use: "sig",
-    kid: randomBytes(8).toString("hex")
-  }
-}
 
 const makeClient = (id: string, publicUrl: URL, authentication: Partial<ClientMetadata>): ClientMetadata => ({
   ...authentication,
@@ -33,11 +19,12 @@ const makeClient = (id: string, publicUrl: URL, authentication: Partial<ClientMe
 })
 
 /** What `oidc-provider` is told. Every page is our own and every default that it warns of is set. */
-export const makeConfiguration = async (options: {
+export const makeConfiguration = (options: {
   readonly publicUrl: URL
+  readonly keys: Keys
   readonly adapter: AdapterFactory
   readonly accessTokenSeconds: number
-}): Promise<Configuration> => {
+}): Configuration => {
   const pageHeaders = headers(options.publicUrl)
   return {
     adapter: options.adapter,
@@ -48,8 +35,8 @@ export const makeConfiguration = async (options: {
         client_secret: developmentSecret
       })
     ],
-    jwks: { keys: [await makeSigningKey()] },
-    cookies: { keys: [randomBytes(32).toString("base64url")] },
+    jwks: { keys: [options.keys.signing] },
+    cookies: { keys: [options.keys.cookie] },
     claims: {
       openid: ["sub"],
       profile: ["name", "preferred_username", "tenant"],
