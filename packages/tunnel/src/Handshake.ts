@@ -74,6 +74,16 @@ export const unauthorized = () =>
     detail: "missing, unknown or revoked session token"
   })
 
+/** What `ws` does not take for a WebSocket's handshake; its messages repeat nothing of the request. */
+export const badHandshake = ({ message }: Error) =>
+  message.includes("Sec-WebSocket-Version")
+    ? new HandshakeRefused({
+        status: 426,
+        code: "upgrade_required",
+        detail: "WebSockets here are version 13"
+      })
+    : new HandshakeRefused({ status: 400, code: "bad_handshake", detail: message })
+
 /** Answers an upgrade and closes. Whatever else the client sends is not read. */
 export const refuse = (socket: Duplex, refusal: HandshakeRefused): void => {
   const { status, headers, body } = render(refusal)
@@ -98,7 +108,8 @@ const render = ({ status, code, detail, retryAfterMillis }: HandshakeRefused) =>
     "Content-Type": "application/problem+json",
     "Content-Length": Buffer.byteLength(body),
     ...(status === 401 && { "WWW-Authenticate": "Bearer" }),
-    ...(status === 426 && { Upgrade: "websocket" }),
+    // RFC 6455 §4.4: and in which version.
+    ...(status === 426 && { Upgrade: "websocket", "Sec-WebSocket-Version": 13 }),
     ...(retryAfterMillis !== undefined && { "Retry-After": Math.max(1, Math.ceil(retryAfterMillis / 1000)) })
   }
   return { status, headers, body }

@@ -10,6 +10,7 @@ import { EdgeTunnel, type EdgeTunnelOptions, type EdgeTunnelPeer } from "./EdgeT
 import { FailedHandshakes } from "./FailedHandshakes.ts"
 import {
   answer,
+  badHandshake,
   HandshakeRefused,
   firstKnown,
   type Offer,
@@ -114,6 +115,8 @@ const make = Effect.fnUntraced(function* (given: TunnelServerOptions) {
     maxPayload: WebSocketTransport.maxPayload,
     handleProtocols: (offered) => firstKnown(offered) ?? false
   })
+  // It would answer in HTML.
+  webSockets.on("wsClientError", (error, socket) => refuse(socket, badHandshake(error)))
   const now = () => clock.currentTimeMillisUnsafe()
   let pending = 0
   /** What has yet to say hello displaces nothing: else one token could take the places of all the others. */

@@ -89,6 +89,39 @@ describe("the handshake", () => {
     })
   )
 
+  it.live("answers what is no WebSocket's handshake as it answers all else", () =>
+    Effect.gen(function* () {
+      const { port } = yield* startProxy()
+      const key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+      const version = "Sec-WebSocket-Version: 13\r\n"
+      for (const [method, headers, status, code] of [
+        ["GET", `${key}Sec-WebSocket-Version: 12\r\n`, 426, "upgrade_required"],
+        ["GET", key, 426, "upgrade_required"],
+        ["GET", version, 400, "bad_handshake"],
+        ["GET", `Sec-WebSocket-Key: short\r\n${version}`, 400, "bad_handshake"],
+        ["POST", `${key}${version}`, 400, "bad_handshake"],
+        [
+          "GET",
+          `${key}${version}Sec-WebSocket-Protocol: edge-relay.v2, edge-relay.v2\r\n`,
+          400,
+          "bad_handshake"
+        ]
+      ] as const) {
+        const socket = connect(port, "127.0.0.1")
+        socket.write(
+          `${method} /tunnel/connect HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ert_1\r\n` +
+            `Connection: Upgrade\r\nUpgrade: websocket\r\n${headers}\r\n`
+        )
+        const answer = String(yield* Effect.promise(() => readAll(socket)))
+        const [head = "", body = ""] = answer.split("\r\n\r\n")
+        assert.match(head, new RegExp(`^HTTP/1\\.1 ${status} `), answer)
+        assert.include(head, "Content-Type: application/problem+json")
+        assert.strictEqual(head.includes("Sec-WebSocket-Version: 13"), status === 426)
+        assert.strictEqual(JSON.parse(body).code, code)
+      }
+    })
+  )
+
   it.live("says when to come back while tokens cannot be checked", () =>
     Effect.gen(function* () {
       const { url, tokens } = yield* startProxy()

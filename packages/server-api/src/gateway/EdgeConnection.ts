@@ -141,24 +141,27 @@ export class EdgeConnection {
     const reader = this.#reader
     if (reader === undefined) return this.destroy()
     this.#silent = false
-    let behind: Buffer | undefined
     try {
-      behind = reader.push(chunk)
+      const behind = reader.push(chunk)
+      // The sink may have given up in the middle.
+      if (this.#reader !== reader) return
+      if (reader.isDone) this.#settle(behind)
+      else this.#sink?.onFlush()
     } catch (error) {
-      if (error instanceof MalformedResponse) return this.#break(error.message)
-      this.#owner.onDefect(error)
-      return this.#break("its answer could not be passed on")
+      this.#onThrown(error)
     }
-    // The sink may have given up in the middle.
-    if (this.#reader !== reader) return
-    if (reader.isDone) this.#settle(behind)
-    else this.#sink?.onFlush()
   }
 
+  readonly #onThrown = (error: unknown): void => {
+    if (error instanceof MalformedResponse) return this.#break(error.message)
+    this.#owner.onDefect(error)
+    this.#break("its answer could not be passed on")
+  }
+
+  /** The sink is let go once it has been told, so that it hears of what it throws itself. */
   #settle(behind: Buffer | undefined): void {
     const sink = this.#sink
     const head = this.#head
-    this.#sink = undefined
     this.#reader = undefined
     this.#head = undefined
     this.#answers++
@@ -169,6 +172,7 @@ export class EdgeConnection {
     const reusable = head.keepAlive && behind === undefined && this.protocol === "v2"
     const sent = sink.isSent()
     sink.onEnd()
+    this.#sink = undefined
     if (!sent) this.destroy()
     else if (reusable && !this.#stream.destroyed) this.#owner.onFree(this, head.idleSeconds)
     else this.close()
@@ -180,6 +184,7 @@ export class EdgeConnection {
     this.#stream.off("drain", this.#onDrain)
     this.#stream.pause()
     sink.onSwitch(this.#stream, behind)
+    this.#sink = undefined
   }
 
   readonly #onEnd = (): void => {
@@ -189,10 +194,13 @@ export class EdgeConnection {
       if (this.#stream.writableEnded) return
       this.#owner.onClosed(this)
       this.close()
-    } else if (reader.finish()) {
-      this.#settle(undefined)
-    } else {
-      this.#break("it ended the connection")
+      return
+    }
+    try {
+      if (reader.finish()) this.#settle(undefined)
+      else this.#break("it ended the connection")
+    } catch (error) {
+      this.#onThrown(error)
     }
   }
 
