@@ -105,7 +105,9 @@ const make = Effect.fnUntraced(function* (given: TunnelServerOptions) {
   const random = yield* Random.Random
   const context = yield* Effect.context()
   const run = yield* FiberSet.makeRuntime()
-  const handshakes = new PacedQueue(HANDSHAKE_TURN_MILLIS)
+  const handshakes = new PacedQueue(TURN_MILLIS)
+  /** Not behind the handshakes: those that are in already should not have to wait for all others. */
+  const registrations = new PacedQueue(TURN_MILLIS)
   const live = yield* LiveTunnels.make(options)
   const failed = new FailedHandshakes(options.failedHandshakes.limit, options.failedHandshakes.windowMillis)
   const webSockets = new WebSocketServer({
@@ -177,10 +179,12 @@ const make = Effect.fnUntraced(function* (given: TunnelServerOptions) {
     heartbeatMillis: options.heartbeatMillis,
     now,
     random: () => random.nextDoubleUnsafe(),
-    onReady: (tunnel) => {
-      settle(tunnel)
-      run(live.register(tunnel))
-    },
+    onReady: (tunnel) =>
+      registrations.push(() => {
+        settle(tunnel)
+        // Its turn may come after its close.
+        if (!tunnel.isClosed) run(live.register(tunnel))
+      }),
     // The store is not told: a tunnel's own summary shows what last arrived, this answer too.
     onBeat: (millis) => TunnelMetrics.roundTripSeconds.updateUnsafe(millis / 1000, context),
     onClosed: (tunnel) => {
@@ -257,10 +261,10 @@ const make = Effect.fnUntraced(function* (given: TunnelServerOptions) {
 })
 
 /**
- * Of each turn of the event loop, for handshakes: about thirty of them, when a whole fleet comes back at once, and
- * time left for those that are in already.
+ * Of each turn of the event loop, for handshakes and as much again for registrations: about thirty of each, when a
+ * whole fleet comes back at once, and time is left for the tunnels that stand.
  */
-const HANDSHAKE_TURN_MILLIS = 10
+const TURN_MILLIS = 10
 
 function destroySelf(this: Duplex): void {
   this.destroy()
