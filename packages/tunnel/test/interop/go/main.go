@@ -175,6 +175,8 @@ func answer(stream *yamux.Stream) {
 		io.ReadFull(stream, length)
 		send(stream, int64(binary.BigEndian.Uint64(length)), true)
 	case 'r':
+		// Said before the reset comes: one that comes earlier than the command was read is seen by nobody.
+		stream.Write([]byte{'r'})
 		_, err := io.Copy(io.Discard, stream)
 		kept.Lock()
 		kept.err = err
