@@ -1,6 +1,7 @@
 import { assert, describe, it } from "vitest"
 import { randomBytes } from "node:crypto"
 import { mkdir, rm, writeFile } from "node:fs/promises"
+import { isInstalled, PostgresServer } from "../packages/storage/test/PostgresServer.ts"
 import { Origin } from "./support/Origin.ts"
 import { Program, until } from "./support/Program.ts"
 import { addresses, agent, edgesOf, folder, pairingCode, signIn } from "./support/Relay.ts"
@@ -79,6 +80,40 @@ describe("the two servers as processes of their own", () => {
     servers.api = new Program(api, [], env, home.path)
     assert.strictEqual(await until(get, (status) => status === 200), 200)
   }, 240_000)
+
+  it.skipIf(!isInstalled)(
+    "share a Postgres database (needs postgres)",
+    async () => {
+      await using home = await folder()
+      await using state = await folder()
+      await using origin = await Origin.start()
+      await using stack = new AsyncDisposableStack()
+      const postgres = await PostgresServer.create()
+      stack.defer(() => postgres.remove())
+      await postgres.start()
+      const at = await addresses()
+      const env = environment(at, postgres.url())
+      await using _provider = new Program(provider, [], env, home.path)
+      // Both at once: the migrations run once, whichever comes first.
+      await using _api = new Program(api, [], env, home.path)
+      await using _proxy = new Program(proxy, [], env, home.path)
+      await Promise.all([ready(at.api), ready(at.internal)])
+      const alice = await signIn(at.api, "alice")
+      const code = await pairingCode(alice, at.api, "a machine")
+      const pair = agent(
+        ["pair", code, "--url", at.api, "--to", `http://127.0.0.1:${origin.port}`],
+        state.path
+      )
+      assert.strictEqual(await pair.exited, 0, pair.output)
+      await using _agent = agent(["run"], state.path)
+      const [edge] = await until(
+        () => edgesOf(alice, at.api),
+        (items) => items[0]?.online === true
+      )
+      assert.strictEqual((await alice.json("GET", `${at.api}/api/edges/${edge?.id}/http/hello`)).status, 200)
+    },
+    180_000
+  )
 
   it.each([
     ["api", api, ["SESSION_KEYS", "OIDC_ISSUER", "OIDC_CLIENT_ID", "INTERNAL_KEY", "API_PORT"]],
