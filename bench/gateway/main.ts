@@ -34,19 +34,38 @@ interface Round {
   readonly download: number
   readonly upload: number
   readonly messages: number
+  /** CPU seconds for a GB, of each process. */
+  readonly downloadCpu: Readonly<Record<string, number>>
+  readonly uploadCpu: Readonly<Record<string, number>>
 }
 
 const say = (text: string) => process.stdout.write(`${text}\n`)
 
 const measure = async (chain: Chain, binary: string, file: string): Promise<Round> => {
   await Load.smallGets(chain, 32, 2)
+  const small = await Load.smallGets(chain, 32, seconds)
+  const one = await Load.smallGets(chain, 1, Math.ceil(seconds / 2))
+  const down = await withCpu(chain, () => Load.download(chain, bulkBytes))
+  const up = await withCpu(chain, () => Load.upload(chain, file, bulkBytes))
   return {
-    small: await Load.smallGets(chain, 32, seconds),
-    one: await Load.smallGets(chain, 1, Math.ceil(seconds / 2)),
-    download: await Load.download(chain, bulkBytes),
-    upload: await Load.upload(chain, file, bulkBytes),
-    messages: await Load.sockets(chain, binary, 1000, seconds)
+    small,
+    one,
+    download: down.result,
+    upload: up.result,
+    messages: await Load.sockets(chain, binary, 1000, seconds),
+    downloadCpu: down.cpu,
+    uploadCpu: up.cpu
   }
+}
+
+const withCpu = async (chain: Chain, transfer: () => Promise<number>) => {
+  const before = chain.programs.map((program) => program.cpuSeconds())
+  const result = await transfer()
+  const spent = chain.programs.map((program, index) => {
+    const perGb = ((program.cpuSeconds() - (before[index] ?? 0)) * 1e9) / bulkBytes
+    return [program.name, perGb] as const
+  })
+  return { result, cpu: Object.fromEntries(spent) }
 }
 
 const median = (values: ReadonlyArray<number>): number => {
@@ -154,12 +173,19 @@ try {
 
   const memory = (chain: Chain) =>
     chain.programs.map((program) => `${program.name} ${program.memory().toFixed(0)} MB`).join(", ")
-  const cpu = (all: ReadonlyArray<Round>) =>
+  const cpu = (
+    all: ReadonlyArray<Round>,
+    of: (round: Round) => Readonly<Record<string, number>> = ({ small }) => small.cpuOf
+  ) =>
     Object.keys(all[0]?.small.cpuOf ?? {})
-      .map((name) => `${name} ${median(all.map(({ small }) => small.cpuOf[name] ?? 0)).toFixed(1)} s`)
+      .map((name) => `${name} ${median(all.map((round) => of(round)[name] ?? 0)).toFixed(2)} s`)
       .join(", ")
+  const down = ({ downloadCpu }: Round) => downloadCpu
+  const up = ({ uploadCpu }: Round) => uploadCpu
   const lines = [
     `CPU for 100,000 small GETs, Go: ${cpu(results.go)}; ours: ${cpu(results.ours)}`,
+    `CPU for 1 GB down, Go: ${cpu(results.go, down)}; ours: ${cpu(results.ours, down)}`,
+    `CPU for 1 GB up, Go: ${cpu(results.go, up)}; ours: ${cpu(results.ours, up)}`,
     `memory after the load, Go: ${memory(go)}; ours: ${memory(ours)}`
   ]
 
