@@ -57,6 +57,9 @@ export class Database extends Context.Service<
 /** Connections of one server to Postgres: its statements are short, and two servers share its 100. */
 const maxConnections = 10
 
+/** What a Postgres URL does not say by itself, under libpq's names; the time-out is in seconds. */
+const postgresDefaults = { application_name: "edge-relay", connect_timeout: "3" }
+
 const connect = (
   url: Redacted.Redacted<string>
 ): Effect.Effect<
@@ -68,11 +71,13 @@ const connect = (
     return Effect.succeed(SqliteClient.make({ path: text.slice("sqlite:".length) }))
   }
   if (!/^postgres(ql)?:\/\//.test(text) || !URL.canParse(text)) return Effect.fail(new InvalidDatabaseUrl())
+  const whole = new URL(text)
+  for (const [name, value] of Object.entries(postgresDefaults)) {
+    if (!whole.searchParams.has(name)) whole.searchParams.set(name, value)
+  }
   const client = PgClient.make({
-    url,
+    url: Redacted.make(whole.href),
     maxConnections,
-    applicationName: "edge-relay",
-    connectTimeout: "3 seconds",
     // What takes longer is stuck: a 503 is better than a queue.
     startupParameters: { statement_timeout: "15s" }
   })

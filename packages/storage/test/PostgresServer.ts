@@ -71,8 +71,9 @@ export class PostgresServer {
     return new PostgresServer(folder, await freePort())
   }
 
+  /** No time-out for connecting: it would run on a test's clock, which jumps while a real connection is made. */
   url(database = "postgres"): string {
-    return `postgres://edge@127.0.0.1:${this.port}/${database}`
+    return `postgres://edge@127.0.0.1:${this.port}/${database}?connect_timeout=0`
   }
 
   /** Resolves once it takes connections. */
