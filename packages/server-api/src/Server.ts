@@ -17,6 +17,7 @@ import * as ConventionsLayer from "./ConventionsLayer.ts"
 import { EdgeAccess } from "./gateway/EdgeAccess.ts"
 import { Gateway } from "./gateway/Gateway.ts"
 import { GatewayAuth } from "./gateway/GatewayAuth.ts"
+import * as RemovedEdges from "./gateway/RemovedEdges.ts"
 import { Traffic } from "./gateway/Traffic.ts"
 import * as AuditHandlers from "./handlers/AuditHandlers.ts"
 import * as DocsHandlers from "./handlers/DocsHandlers.ts"
@@ -94,7 +95,7 @@ const layerGateway = Layer.unwrap(
  * The API server, open: whoever closes it says where things are kept, who the identity provider is and how edges
  * are reached. `main.ts` closes it with `Backends.ts`, tests with memory.
  */
-export const layer = Layer.mergeAll(Listener.layer, Housekeeping.layer).pipe(
+export const layer = Layer.mergeAll(Listener.layer, Housekeeping.layer, RemovedEdges.layer()).pipe(
   Layer.provide(layerRoutes),
   Layer.provide(Layer.suspend(() => layerRouter)),
   Layer.provide(layerGateway),

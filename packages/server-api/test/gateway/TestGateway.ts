@@ -15,6 +15,7 @@ import { EdgeAccess } from "../../src/gateway/EdgeAccess.ts"
 import { Gateway, type GatewayOptions } from "../../src/gateway/Gateway.ts"
 import { GatewayAuth } from "../../src/gateway/GatewayAuth.ts"
 import { onClientError, serverOptions } from "../../src/gateway/GatewayServer.ts"
+import * as RemovedEdges from "../../src/gateway/RemovedEdges.ts"
 import { Traffic } from "../../src/gateway/Traffic.ts"
 
 /**
@@ -58,7 +59,7 @@ export class TestGateway extends Context.Service<
   ) =>
     Layer.effect(TestGateway, make).pipe(
       Layer.provide(
-        Gateway.layer({ publicUrl, ...options }).pipe(
+        Layer.merge(Gateway.layer({ publicUrl, ...options }), RemovedEdges.layer({ everyMillis: 100 })).pipe(
           Layer.provideMerge(Layer.mergeAll(GatewayAuth.layer, EdgeAccess.layer, Traffic.layer, dialer)),
           Layer.provideMerge(
             Layer.mergeAll(
