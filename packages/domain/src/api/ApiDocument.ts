@@ -8,6 +8,7 @@ import {
   EdgeReset,
   EdgeTimeout,
   InternalError,
+  RequestTimeout,
   StorageUnavailable,
   Unauthorized,
   Unavailable
@@ -22,6 +23,7 @@ const gatewayProblems = [
   Unauthorized,
   CrossSite,
   EdgeNotFound,
+  RequestTimeout,
   EdgeBusy,
   InternalError,
   EdgeRefused,

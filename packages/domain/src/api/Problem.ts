@@ -64,7 +64,8 @@ export class MethodNotAllowed extends problem<MethodNotAllowed>()(
   "Method not allowed"
 ) {}
 
-// 413, 415, 417, 429, 431
+// 408, 413, 415, 417, 429, 431
+export class RequestTimeout extends problem<RequestTimeout>()("request_timeout", 408, "Request timed out") {}
 export class PayloadTooLarge extends problem<PayloadTooLarge>()(
   "payload_too_large",
   413,

@@ -50,6 +50,7 @@ describe("CloudApi", () => {
       new Problem.EdgeNotFound({}),
       new Problem.EdgeSessionNotFound({}),
       new Problem.MethodNotAllowed({}),
+      new Problem.RequestTimeout({}),
       new Problem.PayloadTooLarge({}),
       new Problem.UnsupportedMediaType({}),
       new Problem.ExpectationFailed({}),

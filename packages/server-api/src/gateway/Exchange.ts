@@ -46,6 +46,7 @@ export interface Forwarding {
 export interface ExchangeOwner {
   readonly now: () => number
   readonly firstByteMillis: number
+  readonly uploadIdleMillis: number
   readonly onEnded: (exchange: Exchange) => void
   readonly onDied: (exchange: Exchange, failure: DialFailure) => void
 }
@@ -86,7 +87,12 @@ export class Exchange implements ConnectionSink {
   readonly #repeatable: boolean
   #connection: EdgeConnection | undefined
   #giveUpDialing: (() => void) | undefined
+  /** Until when the edge may take to begin its answer. */
   #deadline: number
+  /** While the browser is sending: when a byte passed last, either way. */
+  #activeAt: number
+  /** The browser has been told to send the body that it announced. */
+  #continued = false
   #sent = false
   #ended = false
   #answerEnded = false
@@ -107,6 +113,7 @@ export class Exchange implements ConnectionSink {
     this.#repeatable = forwarding.head.body === "none" && isSafeMethod(this.method)
     this.startedAt = owner.now()
     this.#deadline = this.startedAt + owner.firstByteMillis
+    this.#activeAt = this.startedAt
   }
 
   start(): void {
@@ -141,19 +148,28 @@ export class Exchange implements ConnectionSink {
 
   #pump(connection: EdgeConnection, chunked: boolean): void {
     const { request } = this.forwarding
+    this.#activeAt = this.#owner.now()
     request.on("data", (chunk: Buffer) => {
       if (this.#answerEnded || this.#ended) return
       this.bytesOut += chunk.length
-      this.#deadline = this.#owner.now() + this.#owner.firstByteMillis
+      this.#browserMoved()
       if (!(chunked ? connection.writeChunk(chunk) : connection.write(chunk))) request.pause()
     })
     request.once("end", () => {
       if (this.#answerEnded || this.#ended) return
       if (chunked) connection.writeLastChunk()
       this.#sent = true
+      this.#browserMoved()
     })
     // The browser broke off: `close` of the response says so too.
     request.on("error", () => undefined)
+  }
+
+  /** The edge's time begins anew, unless it is answering already. */
+  #browserMoved(): void {
+    this.#activeAt = this.#owner.now()
+    if (this.#deadline !== Number.POSITIVE_INFINITY)
+      this.#deadline = this.#activeAt + this.#owner.firstByteMillis
   }
 
   isSent(): boolean {
@@ -161,13 +177,17 @@ export class Exchange implements ConnectionSink {
   }
 
   onDrain(): void {
+    this.#activeAt = this.#owner.now()
     this.forwarding.request.resume()
   }
 
   readonly onInformation = (head: ResponseHead): void => {
     const { response, request, expectsContinue } = this.forwarding
     if (head.status === 100) {
-      if (expectsContinue) response.writeContinue()
+      if (!expectsContinue || this.#continued) return
+      this.#continued = true
+      this.#activeAt = this.#owner.now()
+      response.writeContinue()
     } else if (request.httpVersion === "1.1") {
       response.writeInformation(head.status, head.headers)
     }
@@ -193,6 +213,7 @@ export class Exchange implements ConnectionSink {
     const isWhole = this.#headIsHeld && part.length === this.#whole
     this.#headIsHeld = false
     this.bytesIn += part.length
+    if (!this.#sent) this.#activeAt = this.#owner.now()
     if (isWhole && part.length <= joinBytes) {
       this.#answerEnded = true
       response.end(part.toString("latin1"), "latin1")
@@ -238,10 +259,14 @@ export class Exchange implements ConnectionSink {
   /** Called every now and then. */
   checkDeadline(now: number): void {
     // A browser that is still sending is not waited for by anybody but the edge.
-    const isWaiting = this.forwarding.expectsContinue && this.bytesOut === 0
+    const isWaiting = this.forwarding.expectsContinue && !this.#continued && this.bytesOut === 0
     const isBrowsersTurn = !isWaiting && !this.#sent && this.#connection?.needsDrain === false
-    if (now < this.#deadline || isBrowsersTurn) return
-    this.fail(new Problem.EdgeTimeout({ detail: "The edge did not begin to answer in time." }))
+    if (isBrowsersTurn) {
+      if (now - this.#activeAt < this.#owner.uploadIdleMillis) return
+      this.fail(new Problem.RequestTimeout({ detail: "The rest of the request did not come in time." }))
+    } else if (now >= this.#deadline) {
+      this.fail(new Problem.EdgeTimeout({ detail: "The edge did not begin to answer in time." }))
+    }
   }
 
   /** Whoever asked may ask no more. */

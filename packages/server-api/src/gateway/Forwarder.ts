@@ -21,12 +21,14 @@ export interface Forwarder {
 
 export interface ForwarderOptions {
   readonly firstByteMillis: number
+  readonly uploadIdleMillis: number
   readonly maxStreamsPerEdge: number
 }
 
 const sweepMillis = 500
 
-export const make = Effect.fnUntraced(function* ({ firstByteMillis, maxStreamsPerEdge }: ForwarderOptions) {
+export const make = Effect.fnUntraced(function* (options: ForwarderOptions) {
+  const { firstByteMillis, maxStreamsPerEdge, uploadIdleMillis } = options
   const auth = yield* GatewayAuth
   const dialer = yield* TunnelDialer
   const traffic = yield* Traffic
@@ -88,6 +90,7 @@ export const make = Effect.fnUntraced(function* ({ firstByteMillis, maxStreamsPe
   const owner: ExchangeOwner = {
     now,
     firstByteMillis,
+    uploadIdleMillis,
     onEnded,
     onDied: ({ forwarding: { requestId, edgeId } }, failure) =>
       fork(

@@ -61,6 +61,11 @@ export interface GatewayOptions {
   ) => void
   /** How long an edge may take to begin its answer once it has the request: 60 s, what people and proxies wait. */
   readonly firstByteMillis?: number
+  /**
+   * How long a browser may pause in the middle of a request's body, while the edge waits for it: 120 s, twice what
+   * nginx gives. An answer that is on its way already counts as no pause.
+   */
+  readonly uploadIdleMillis?: number
   /** Streams to one edge from this server: what a session of the tunnel carries, less the agent's own. */
   readonly maxStreamsPerEdge?: number
 }
@@ -73,8 +78,12 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
   const tracer = yield* Tracing.tracer
   const fork = Effect.runForkWith(yield* Effect.context<never>())
 
-  const { publicUrl, firstByteMillis = 60_000, maxStreamsPerEdge = 1000, addressOf = ofSocket } = options
-  const forwarder = yield* Forwarder.make({ firstByteMillis, maxStreamsPerEdge })
+  const { publicUrl, addressOf = ofSocket } = options
+  const forwarder = yield* Forwarder.make({
+    firstByteMillis: options.firstByteMillis ?? 60_000,
+    uploadIdleMillis: options.uploadIdleMillis ?? 120_000,
+    maxStreamsPerEdge: options.maxStreamsPerEdge ?? 1000
+  })
   const deny = yield* Denials.make
   const forwardedHost = `X-Forwarded-Proto: ${publicUrl.protocol.slice(0, -1)}\r\nX-Forwarded-Host: ${publicUrl.host}\r\n`
 

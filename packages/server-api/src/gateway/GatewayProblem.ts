@@ -40,8 +40,9 @@ export const send = (response: ServerResponse, problem: GatewayProblem, requestI
   ]
   const after = retryAfter[problem.code]
   if (after !== undefined) headers.push("Retry-After", after)
-  // Two parsers may disagree about what follows on such a connection.
-  if (problem.code === "bad_message") headers.push("Connection", "close")
+  // Two parsers may disagree about what follows on such a connection, or it is not worth to be kept waiting for.
+  if (problem.code === "bad_message" || problem.code === "request_timeout")
+    headers.push("Connection", "close")
   response.writeHead(problem.status, headers)
   response.end(body)
 }

@@ -36,10 +36,10 @@ const answers: {
     "Request Header Fields Too Large",
     { ...plain(new Problem.BadMessage({})), status: 431 }
   ],
-  ERR_HTTP_REQUEST_TIMEOUT: ["Request Timeout", { ...plain(new Problem.BadMessage({})), status: 408 }]
+  ERR_HTTP_REQUEST_TIMEOUT: ["Request Timeout", plain(new Problem.RequestTimeout({}))]
 }
 
-function plain({ status, title, code }: Problem.BadMessage) {
+function plain({ status, title, code }: Problem.BadMessage | Problem.RequestTimeout) {
   return { status, title, code }
 }
 
