@@ -27,6 +27,8 @@ export interface Forwarding {
   /** For the record: without its query, which may hold secrets. */
   readonly path: string
   readonly session: SignInSession
+  /** The `Set-Cookie` value for the browser, where its cookie has grown old. The only one that an answer has. */
+  readonly renewedCookie: string | undefined
   readonly requestId: string
   /** What the edge is told beside the browser's own headers, each line with its CRLF. */
   readonly added: string
@@ -196,13 +198,15 @@ export class Exchange implements ConnectionSink {
   onHead(head: ResponseHead): void {
     this.#deadline = Number.POSITIVE_INFINITY
     this.status = head.status
+    const { request, requestId, response, renewedCookie } = this.forwarding
     if (head.status === 101) {
+      if (renewedCookie !== undefined) head.headers.push("Set-Cookie", renewedCookie)
       this.#switchHead = head
       return
     }
-    const { request, requestId, response } = this.forwarding
     const headers = withoutStrayLocation(head.headers, head.status, this.method, request.url ?? "")
     headers.push(...addedToAnswers, requestId)
+    if (renewedCookie !== undefined) headers.push("Set-Cookie", renewedCookie)
     response.writeHead(head.status, head.message, headers)
     this.#whole = typeof head.body === "number" ? head.body : -1
     this.#headIsHeld = true

@@ -13,7 +13,7 @@ import { discardBody } from "./DiscardBody.ts"
 import { EdgeAccess } from "./EdgeAccess.ts"
 import type { Forwarding } from "./Exchange.ts"
 import * as Forwarder from "./Forwarder.ts"
-import { GatewayAuth } from "./GatewayAuth.ts"
+import { type Authenticated, GatewayAuth } from "./GatewayAuth.ts"
 import * as GatewayProblem from "./GatewayProblem.ts"
 import * as GatewayRoute from "./GatewayRoute.ts"
 import * as GatewaySpan from "./GatewaySpan.ts"
@@ -118,13 +118,14 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
   }
 
   const checkSession = (asked: Asked): void => {
-    const session = auth.authenticate(asked.head.cookie, asked.request.socket)
-    if (session instanceof Promise) session.then((found) => checkSite(asked, found)).catch(unavailable(asked))
-    else checkSite(asked, session)
+    const who = auth.authenticate(asked.head.cookie, asked.request.socket)
+    if (who instanceof Promise) who.then((found) => checkSite(asked, found)).catch(unavailable(asked))
+    else checkSite(asked, who)
   }
 
-  const checkSite = (asked: Asked, session: SignInSession | undefined): void => {
-    if (session === undefined) return refuse(asked, new Problem.Unauthorized({}))
+  const checkSite = (asked: Asked, who: Authenticated | undefined): void => {
+    if (who === undefined) return refuse(asked, new Problem.Unauthorized({}))
+    const { session } = who
     const headers = { "sec-fetch-site": asked.head.secFetchSite, origin: asked.head.origin }
     const crossSite =
       isCrossSite(asked.method, headers, publicUrl) ||
@@ -135,13 +136,13 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
     }
     const allowed = access.check(session.tenantId, asked.route.edgeId)
     if (allowed instanceof Promise) {
-      allowed.then((found) => forward(asked, session, found)).catch(unavailable(asked))
+      allowed.then((found) => forward(asked, who, found)).catch(unavailable(asked))
     } else {
-      forward(asked, session, allowed)
+      forward(asked, who, allowed)
     }
   }
 
-  const forward = (asked: Asked, session: SignInSession, allowed: boolean): void => {
+  const forward = (asked: Asked, { session, renewedCookie }: Authenticated, allowed: boolean): void => {
     const { request, response, head, requestId, path, expectsContinue, upgraded, span } = asked
     const { edgeId, prefix, target } = asked.route
     // The browser may have gone while it was looked up who it is.
@@ -155,6 +156,7 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
       target,
       path,
       session,
+      renewedCookie,
       requestId,
       added: `X-Forwarded-For: ${addressOf(request)}\r\n${forwardedHost}X-Forwarded-Prefix: ${prefix}\r\nX-Request-Id: ${requestId}\r\nX-Edge-User: ${session.userId}\r\n${trace}`,
       expectsContinue,

@@ -1,12 +1,21 @@
 import type { VerifiedCookie } from "@edge-relay/auth/SessionCookie"
 import { SessionCookie } from "@edge-relay/auth/SessionCookie"
-import type { SignInSession } from "@edge-relay/domain/SignInSession"
+import { SignIn } from "@edge-relay/auth/SignIn"
+import type { SessionIdHash, SignInSession } from "@edge-relay/domain/SignInSession"
 import { SignInSessions } from "@edge-relay/domain/SignInSessions"
 import { Clock, Context, Effect, Layer, Option } from "effect"
 
+/** Somebody signed in, by what they sent. */
+export interface Authenticated {
+  readonly session: SignInSession
+  /** The `Set-Cookie` value in place of a cookie that an older key has signed. */
+  readonly renewedCookie: string | undefined
+}
+
 /**
  * Who a forwarded request is from, without a promise or a fiber where this process's memory has the answer.
- * The same rules as the `Authorization` middleware's, for a path that no handler is on.
+ * The same rules as the `Authorization` middleware's, for a path that no handler is on: a request counts as use, has
+ * the provider's tokens refreshed where that is due, without waiting for it, and gets a cookie of the newest key.
  */
 export class GatewayAuth extends Context.Service<
   GatewayAuth,
@@ -14,13 +23,13 @@ export class GatewayAuth extends Context.Service<
     /** The cookie that never leaves the cloud. */
     readonly cookieName: string
     /**
-     * The live session of a `Cookie` header; undefined where there is none. Rejects with `StorageUnavailable`.
+     * Whose live session a `Cookie` header names; undefined where there is none. Rejects with `StorageUnavailable`.
      * `connection` is what the header came on: the same header on it is not verified twice.
      */
     readonly authenticate: (
       cookieHeader: string | undefined,
       connection: object
-    ) => SignInSession | undefined | Promise<SignInSession | undefined>
+    ) => Authenticated | undefined | Promise<Authenticated | undefined>
     /** Calls back when the session has ended, within a second, wherever it was ended. Answers how to stop. */
     readonly watch: (session: SignInSession, onEnded: () => void) => () => void
   }
@@ -34,41 +43,75 @@ export class GatewayAuth extends Context.Service<
 /** A session's idle end is hours away: it need not be moved by each of a thousand requests a second. */
 const touchMillis = 1000
 
-const make = Effect.gen(function* () {
-  const cookie = yield* SessionCookie
-  const sessions = yield* SignInSessions
-  const clock = yield* Clock.Clock
-  const context = yield* Effect.context<never>()
-  /** What each connection's last `Cookie` header was found to be. */
-  const verified = new WeakMap<
-    object,
-    { readonly header: string; readonly cookie: VerifiedCookie | undefined }
-  >()
+/** Where the database is away, a refresh that is due is tried again after this, not with each request. */
+const refreshPause = "1 second"
 
-  const verify = (header: string, connection: object): VerifiedCookie | undefined => {
+/** What a connection's last `Cookie` header was found to be. */
+interface Verified {
+  readonly header: string
+  readonly cookie: VerifiedCookie | undefined
+  readonly renewedCookie: string | undefined
+}
+
+const make = Effect.gen(function* () {
+  const cookies = yield* SessionCookie
+  const sessions = yield* SignInSessions
+  const signIn = yield* SignIn
+  const clock = yield* Clock.Clock
+  const scope = yield* Effect.scope
+  const context = yield* Effect.context<never>()
+  const fork = Effect.runForkWith(context)
+  const verified = new WeakMap<object, Verified>()
+  /** Sessions whose tokens are being refreshed for a request of ours. */
+  const refreshing = new Set<SessionIdHash>()
+
+  const verify = (header: string, connection: object): Verified => {
     const last = verified.get(connection)
-    if (last?.header === header) return last.cookie
-    const found = cookie.verify(header)
-    verified.set(connection, { header, cookie: found })
+    if (last?.header === header) return last
+    const cookie = cookies.verify(header)
+    const renewedCookie = cookie?.outdated === true ? cookies.set(cookie) : undefined
+    const found = { header, cookie, renewedCookie }
+    verified.set(connection, found)
     return found
   }
 
-  const seen = (session: SignInSession): SignInSession => {
+  const refresh = (cookie: VerifiedCookie, session: SignInSession): void => {
+    if (refreshing.has(cookie.idHash)) return
+    refreshing.add(cookie.idHash)
+    fork(
+      signIn
+        .refresh(cookie, session)
+        .pipe(
+          Effect.andThen(Effect.sleep(refreshPause)),
+          Effect.ensuring(Effect.sync(() => refreshing.delete(cookie.idHash))),
+          Effect.forkIn(scope)
+        )
+    )
+  }
+
+  const seen = (
+    cookie: VerifiedCookie,
+    session: SignInSession,
+    renewedCookie: string | undefined
+  ): Authenticated => {
     const now = clock.currentTimeMillisUnsafe()
     if (now - session.lastSeenAt >= touchMillis) sessions.touch(session.idHash, now)
-    return session
+    if (session.refreshAt !== null && session.refreshAt <= now) refresh(cookie, session)
+    return { session, renewedCookie }
   }
 
   return GatewayAuth.of({
-    cookieName: cookie.name,
+    cookieName: cookies.name,
     authenticate: (header, connection) => {
       if (header === undefined) return undefined
-      const id = verify(header, connection)?.idHash
-      if (id === undefined) return undefined
-      const known = sessions.peek(id, clock.currentTimeMillisUnsafe())
-      if (known !== undefined) return seen(known)
+      const { cookie, renewedCookie } = verify(header, connection)
+      if (cookie === undefined) return undefined
+      const known = sessions.peek(cookie.idHash, clock.currentTimeMillisUnsafe())
+      if (known !== undefined) return seen(cookie, known, renewedCookie)
       return Effect.runPromiseWith(context)(
-        Effect.map(sessions.find(id), (found) => (Option.isSome(found) ? seen(found.value) : undefined))
+        Effect.map(sessions.find(cookie.idHash), (found) =>
+          Option.isSome(found) ? seen(cookie, found.value, renewedCookie) : undefined
+        )
       )
     },
     watch: (session, onEnded) => sessions.watch(session, onEnded)

@@ -1,14 +1,18 @@
-import { SessionCookie } from "@edge-relay/auth/SessionCookie"
+import { Oidc } from "@edge-relay/auth/Oidc"
+import { SessionCookie, type VerifiedCookie } from "@edge-relay/auth/SessionCookie"
+import { SignIn } from "@edge-relay/auth/SignIn"
 import { AuditLog } from "@edge-relay/domain/AuditLog"
 import { SignInSessionId, TenantId, UserId } from "@edge-relay/domain/CurrentUser"
 import { type EdgeId, Edges } from "@edge-relay/domain/Edges"
 import * as MemoryStorage from "@edge-relay/domain/MemoryStorage"
+import type { NewSignInSession } from "@edge-relay/domain/SignInSession"
 import { SignInSessions } from "@edge-relay/domain/SignInSessions"
 import * as TypeId from "@edge-relay/domain/TypeId"
 import { DialError, EdgeBusy, EdgeOffline, EdgeRefused, type EdgeStream } from "@edge-relay/tunnel/DialError"
 import { TunnelDialer } from "@edge-relay/tunnel/TunnelDialer"
 import { Context, Effect, Layer, Redacted, type Scope } from "effect"
 import { Digest, SecureRandom } from "effect/crypto"
+import { RateLimiter } from "effect/persistence"
 import * as http from "node:http"
 import * as net from "node:net"
 import { EdgeAccess } from "../../src/gateway/EdgeAccess.ts"
@@ -46,6 +50,11 @@ export class TestGateway extends Context.Service<
     /** An edge of the tenant whose local server listens on `port`. */
     readonly addEdge: (port: number, protocol?: "v1" | "v2", id?: EdgeId) => Effect.Effect<EdgeId>
     readonly edge: (edgeId: EdgeId) => TestEdge
+    /** Somebody else who signs in, to the same tenant. */
+    readonly signIn: (
+      changes: (cookie: VerifiedCookie) => Partial<NewSignInSession>
+    ) => Effect.Effect<{ readonly cookie: string; readonly verified: VerifiedCookie }>
+    readonly sessions: SignInSessions["Service"]
     readonly removeEdge: (edgeId: EdgeId) => Effect.Effect<void>
     readonly endSession: Effect.Effect<void>
     readonly traffic: Traffic["Service"]
@@ -55,17 +64,22 @@ export class TestGateway extends Context.Service<
   /** `dialer`: the real one, where the whole chain is wanted. */
   static readonly layer = (
     options: Partial<GatewayOptions> = {},
-    dialer: Layer.Layer<TunnelDialer | TestEdges> = layerDialer
+    dialer: Layer.Layer<TunnelDialer | TestEdges> = layerDialer,
+    /** What the identity provider answers to a refresh. */
+    refresh: Oidc["Service"]["refresh"] = () => Effect.die("nothing is to be refreshed")
   ) =>
     Layer.effect(TestGateway, make).pipe(
       Layer.provide(
         Layer.merge(Gateway.layer({ publicUrl, ...options }), RemovedEdges.layer({ everyMillis: 100 })).pipe(
           Layer.provideMerge(Layer.mergeAll(GatewayAuth.layer, EdgeAccess.layer, Traffic.layer, dialer)),
+          Layer.provideMerge(SignIn.layer({ publicUrl })),
           Layer.provideMerge(
             Layer.mergeAll(
-              SessionCookie.layer({ keys: [Redacted.make(new Uint8Array(32).fill(7))], secure: false }),
+              SessionCookie.layer({ keys: [sessionKey, olderSessionKey], secure: false }),
               SignInSessions.layerMemory,
-              MemoryStorage.layer
+              MemoryStorage.layer,
+              Layer.mock(Oidc)({ redirectUri: new URL("/api/auth/callback", publicUrl).href, refresh }),
+              RateLimiter.layer.pipe(Layer.provide(RateLimiter.layerStoreMemory))
             )
           ),
           Layer.provideMerge(Layer.mergeAll(SecureRandom.layerWebCrypto, Digest.layerWebCrypto))
@@ -73,6 +87,10 @@ export class TestGateway extends Context.Service<
       )
     )
 }
+
+const sessionKey = Redacted.make(new Uint8Array(32).fill(7))
+/** Cookies that it signed still count. */
+export const olderSessionKey = Redacted.make(new Uint8Array(32).fill(6))
 
 export const publicUrl = new URL("http://relay.test:3721")
 
@@ -117,6 +135,7 @@ const make = Effect.gen(function* () {
   const local = yield* TestEdges
   const traffic = yield* Traffic
   const audit = yield* AuditLog
+  const random = yield* SecureRandom.SecureRandom
 
   const server = http.createServer(serverOptions)
   const notForUs = (_: http.IncomingMessage, response: http.ServerResponse) =>
@@ -132,7 +151,9 @@ const make = Effect.gen(function* () {
   server.on("clientError", onClientError)
   const port = yield* listening(server)
 
-  const signIn = Effect.gen(function* () {
+  const newSession = Effect.fnUntraced(function* (
+    changes: (cookie: VerifiedCookie) => Partial<NewSignInSession>
+  ) {
     const cookie = cookies.issue()
     const userId = UserId.make(yield* TypeId.make("user"))
     const tenantId = TenantId.make(yield* TypeId.make("tenant"))
@@ -163,14 +184,18 @@ const make = Effect.gen(function* () {
         userAgent: "test",
         idleMillis: 3_600_000,
         createdAt: Date.now(),
-        expiresAt: Date.now() + 7_200_000
+        expiresAt: Date.now() + 7_200_000,
+        ...changes(cookie)
       }
     )
-    return { userId, tenantId, idHash: cookie.idHash, cookie: cookies.set(cookie).split(";", 1)[0] ?? "" }
-  }).pipe(Effect.orDie)
+    return { userId, tenantId, verified: cookie, cookie: cookies.set(cookie).split(";", 1)[0] ?? "" }
+  }, Effect.orDie)
 
-  const me = yield* signIn
-  const stranger = yield* signIn
+  const signIn = (changes: (cookie: VerifiedCookie) => Partial<NewSignInSession> = () => ({})) =>
+    Effect.provideService(newSession(changes), SecureRandom.SecureRandom, random)
+
+  const me = yield* signIn()
+  const stranger = yield* signIn()
 
   return TestGateway.of({
     port,
@@ -191,8 +216,10 @@ const make = Effect.gen(function* () {
       if (edge === undefined) throw new Error(`no edge ${edgeId}`)
       return edge
     },
+    signIn: (changes) => signIn((cookie) => ({ tenantId: me.tenantId, ...changes(cookie) })),
+    sessions,
     removeEdge: (edgeId) => Effect.orDie(edges.remove(me.tenantId, edgeId)),
-    endSession: Effect.orDie(Effect.asVoid(sessions.end(me.idHash, "signed_out"))),
+    endSession: Effect.orDie(Effect.asVoid(sessions.end(me.verified.idHash, "signed_out"))),
     traffic,
     audit
   })
