@@ -50,6 +50,12 @@ export class Child {
     return this.ask("blocked")
   }
 
+  /** Processor time since its start, in milliseconds. */
+  async cpuMillis(): Promise<number> {
+    const { user, system } = await this.ask<NodeJS.CpuUsage>("cpu")
+    return (user + system) / 1000
+  }
+
   /** `A` is what the one at the other end answers to this question: both ends are in this folder. */
   ask<A>(question: Question | "counts" | "go" | "report", seconds = 60): Promise<A> {
     const id = ++this.#lastId

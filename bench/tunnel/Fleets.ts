@@ -44,6 +44,12 @@ export class Fleets {
     }
   }
 
+  /** Processor time of all its processes since their start, in milliseconds. */
+  async cpuMillis(): Promise<number> {
+    const each = await Promise.all(this.#children.map((child) => child.cpuMillis()))
+    return each.reduce((sum, millis) => sum + millis, 0)
+  }
+
   async kill(): Promise<void> {
     await Promise.all(this.#children.map((child) => child.kill()))
   }

@@ -51,7 +51,11 @@ const agent = (token: string, index: number) =>
 
 for (const [index, token] of tokens.entries()) Effect.runFork(Effect.orDie(agent(token, index)))
 
-process.on("message", ({ id }: { readonly id: number }) => {
+process.on("message", ({ id, question }: { readonly id: number; readonly question: "report" | "cpu" }) => {
+  if (question === "cpu") {
+    process.send?.({ id, answer: process.cpuUsage() })
+    return
+  }
   const answer: FleetReport = { upSince: Array.from(upSince).filter((at) => at > 0), endings }
   endings = {}
   process.send?.({ id, answer })

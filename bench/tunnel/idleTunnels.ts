@@ -29,7 +29,12 @@ export const idleTunnels = async (
     }
     const atOnce = await proxy.child.memory()
     // Each has answered a few beats by then, and V8 has seen that little is going on.
-    await pause(options.settleSeconds)
+    await pause(options.settleSeconds / 3)
+    const cpuFrom = [await proxy.child.cpuMillis(), await fleets.cpuMillis()] as const
+    const cpuSeconds = (options.settleSeconds * 2) / 3
+    await pause(cpuSeconds)
+    const cpuTo = [await proxy.child.cpuMillis(), await fleets.cpuMillis()] as const
+    const cpu = (index: 0 | 1) => `${((cpuTo[index] - cpuFrom[index]) / cpuSeconds).toFixed(1)} ms a second`
     const after = await proxy.child.memory()
     const collected = await proxy.child.collected()
     if (snapshot !== undefined) await proxy.child.ask(`snapshot ${snapshot}`, 300)
@@ -49,6 +54,7 @@ export const idleTunnels = async (
         `as soon as all were connected: ${parts(before, atOnce)} KiB`,
         `${options.settleSeconds} s later, as it is: ${parts(before, after)} KiB`,
         `after a forced full collection, before and after: ${parts(collectedBefore, collected)} KiB`,
+        `processor time of all of them: the proxy's ${cpu(0)}, the agents' ${cpu(1)}`,
         `the proxy: ${(before.rss / 1e6).toFixed(0)} MB before, ${(after.rss / 1e6).toFixed(0)} MB after`
       ]
     }

@@ -24,7 +24,7 @@ export interface Blocked {
   readonly worstCpuMillis: number
 }
 
-export type Question = "memory" | "collect" | "blocked" | `snapshot ${string}`
+export type Question = "memory" | "collect" | "blocked" | "cpu" | `snapshot ${string}`
 
 const resolution = 10
 const delay = monitorEventLoopDelay({ resolution })
@@ -77,7 +77,9 @@ process.on("message", ({ id, question }: { readonly id: number; readonly questio
         ? collect()
         : question === "blocked"
           ? blocked()
-          : writeHeapSnapshot(question.slice("snapshot ".length))
+          : question === "cpu"
+            ? process.cpuUsage()
+            : writeHeapSnapshot(question.slice("snapshot ".length))
   process.send?.({ id, answer })
 })
 // Only the parent listens: the process ends as it would without us.

@@ -10,7 +10,7 @@ export class Acceptor {
   readonly #onFault: (error: unknown) => void
   #handler: ((stream: Stream) => void) | undefined = undefined
   /** Those that came before there was a handler. */
-  #waiting: Array<Channel> = []
+  #waiting: Array<Channel> | undefined = undefined
   #resets: TokenBucket | undefined = undefined
 
   constructor(options: SessionOptions, onFault: (error: unknown) => void) {
@@ -25,17 +25,18 @@ export class Acceptor {
   set handler(handler: ((stream: Stream) => void) | undefined) {
     this.#handler = handler
     const waiting = this.#waiting
-    this.#waiting = []
-    for (const channel of waiting) if (!channel.stream.destroyed) this.deliver(channel)
+    this.#waiting = undefined
+    for (const channel of waiting ?? []) if (!channel.stream.destroyed) this.deliver(channel)
   }
 
   get full(): boolean {
-    return this.#handler === undefined && this.#waiting.length >= this.#options.acceptBacklog
+    return this.#handler === undefined && (this.#waiting?.length ?? 0) >= this.#options.acceptBacklog
   }
 
   /** A handler that throws costs its stream, not the session. */
   deliver(channel: Channel): void {
     if (this.#handler === undefined) {
+      this.#waiting ??= []
       this.#waiting.push(channel)
       return
     }
@@ -49,8 +50,9 @@ export class Acceptor {
   }
 
   /** Opening only to reset, or in order to be refused, costs us more than the peer. Throws when it is too much. */
-  countReset(now: number): void {
-    const { resetBurst, resetsPerSecond } = this.#options
+  countReset(): void {
+    const { resetBurst, resetsPerSecond, timers } = this.#options
+    const now = timers.now()
     this.#resets ??= new TokenBucket(resetBurst, resetsPerSecond, now)
     if (this.#resets.take(now)) return
     const message = `more than ${resetBurst} streams were reset at once, or ${resetsPerSecond} a second`
@@ -58,6 +60,6 @@ export class Acceptor {
   }
 
   clear(): void {
-    this.#waiting = []
+    this.#waiting = undefined
   }
 }

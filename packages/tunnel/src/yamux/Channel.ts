@@ -1,26 +1,24 @@
 import { ChunkQueue, unpinned } from "./ChunkQueue.ts"
 import type { ReceiveWindow } from "./ReceiveWindow.ts"
 import { SendWindow } from "./SendWindow.ts"
-import type { Session } from "./Session.ts"
 import { Stream } from "./Stream.ts"
 import type { WriteCallback, WriteEntry } from "./Stream.ts"
 import { YamuxError } from "./YamuxError.ts"
 
 /** What a channel asks of its session. */
 export interface ChannelHost {
-  readonly session: Session
   readonly now: () => number
   /** There are bytes to send and window to send them in. */
-  readonly sendable: (channel: Channel) => void
-  readonly sendFin: (channel: Channel) => void
+  sendable(channel: Channel): void
+  sendFin(channel: Channel): void
   /** The stream is destroyed. Unless it was closed before that, the peer is to be told. */
-  readonly abandoned: (channel: Channel) => void
+  abandoned(channel: Channel): void
   /** Both ends have closed. */
-  readonly finished: (channel: Channel) => void
+  finished(channel: Channel): void
   /** The application took this many bytes. */
-  readonly consumed: (channel: Channel, length: number) => void
+  consumed(channel: Channel, length: number): void
   /** Bytes that were received and will not be read. */
-  readonly discarded: (length: number) => void
+  discarded(length: number): void
 }
 
 /** A payload at least this long is framed where it lies; a shorter one is copied beside its header. */
@@ -88,7 +86,7 @@ export class Channel {
     this.outbound = outbound
     this.receiveWindow = window
     this.openedAt = host.now()
-    this.stream = new Stream(host.session, this, writeAhead)
+    this.stream = new Stream(this, writeAhead)
   }
 
   // Receiving
@@ -265,6 +263,12 @@ export class Channel {
       return false
     }
     return now - this.#owedSince >= timeout
+  }
+
+  /** Whether it waits for nothing that has a deadline, and comes to without sending anything. */
+  get settled(): boolean {
+    const owed = this.#owedSince !== 0 || this.#pending > 0 || this.sendWindow.available === 0
+    return !owed && !this.waiting && !this.unanswered
   }
 
   /** The session has ended, or the peer has reset the stream. */

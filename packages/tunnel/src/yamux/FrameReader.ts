@@ -3,9 +3,9 @@ import { SessionError } from "./YamuxError.ts"
 
 export interface FrameHandler {
   /** A whole header. Throws to refuse it: `push` then passes that on. */
-  readonly onHeader: (type: number, flags: number, streamId: number, length: number) => void
+  onHeader(type: number, flags: number, streamId: number, length: number): void
   /** The next part of the payload of the DATA header before it; the last one says so. */
-  readonly onPayload: (chunk: Buffer, last: boolean) => void
+  onPayload(chunk: Buffer, last: boolean): void
 }
 
 /** Where the reader stands in the byte stream. */

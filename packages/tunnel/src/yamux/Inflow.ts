@@ -85,6 +85,11 @@ export class Inflow {
     }
   }
 
+  /** There is nothing to read any more. */
+  stop(): void {
+    this.#pausedAt = 0
+  }
+
   /** Whether unread bytes have kept us from reading for longer than is allowed. */
   starved(now: number): boolean {
     const full = this.paused && this.unread > this.#options.sessionBudget

@@ -7,6 +7,8 @@ export class Liveness {
   readonly #options: SessionOptions
   /** When the last byte came. */
   receivedAt: number
+  /** Over the transport, since the beginning. */
+  receivedBytes = 0
   /** Since when a sign of life has been asked for; 0: it has not. */
   #askedAt = 0
   /** Whether anything was written out since the last check, and since when nothing was; 0: something was. */
@@ -16,6 +18,11 @@ export class Liveness {
   constructor(options: SessionOptions) {
     this.#options = options
     this.receivedAt = options.timers.now()
+  }
+
+  received(bytes: number): void {
+    this.receivedAt = this.#options.timers.now()
+    this.receivedBytes += bytes
   }
 
   wrote(): void {

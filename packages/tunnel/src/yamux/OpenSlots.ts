@@ -1,4 +1,6 @@
 import type { Channel } from "./Channel.ts"
+import { Flag, FrameType } from "./Frame.ts"
+import type { Outbox } from "./Outbox.ts"
 
 /**
  * The places for own streams that the peer has not answered: no more than it is said to hold for its
@@ -6,27 +8,28 @@ import type { Channel } from "./Channel.ts"
  */
 export class OpenSlots {
   readonly #limit: number
-  /** Sends the channel's SYN. */
-  readonly #begin: (channel: Channel) => void
+  readonly #outbox: Outbox
   #taken = 0
-  #waiting: Array<Channel> = []
+  #waiting: Array<Channel> | undefined = undefined
 
-  constructor(limit: number, begin: (channel: Channel) => void) {
+  constructor(limit: number, outbox: Outbox) {
     this.#limit = limit
-    this.#begin = begin
+    this.#outbox = outbox
   }
 
   /** Begins the channel, or has it wait for a place. `busy`: even a place would not do now. */
   request(channel: Channel, busy: boolean): void {
     channel.waiting = true
-    if (busy || this.#taken >= this.#limit) this.#waiting.push(channel)
-    else this.#take(channel)
+    if (busy || this.#taken >= this.#limit) {
+      this.#waiting ??= []
+      this.#waiting.push(channel)
+    } else this.#take(channel)
   }
 
   /** The peer has answered, or the channel has ended without: its place goes to the next. */
   release(channel: Channel): void {
     if (channel.waiting) {
-      this.#waiting = this.#waiting.filter((other) => other !== channel)
+      this.#waiting = this.#waiting?.filter((other) => other !== channel)
     } else if (channel.unanswered) {
       channel.unanswered = false
       this.#taken--
@@ -37,18 +40,19 @@ export class OpenSlots {
   /** Gives free places to those that wait. */
   refill(): void {
     while (this.#taken < this.#limit) {
-      const next = this.#waiting.shift()
+      const next = this.#waiting?.shift()
       if (next === undefined) return
       this.#take(next)
     }
   }
 
   clear(): void {
-    this.#waiting = []
+    this.#waiting = undefined
   }
 
   #take(channel: Channel): void {
     this.#taken++
-    this.#begin(channel)
+    this.#outbox.control(FrameType.windowUpdate, Flag.syn, channel.id, channel.receiveWindow.surplus)
+    channel.opened()
   }
 }

@@ -46,6 +46,9 @@ export class Outbox {
   #flushing = false
   #stopped = false
 
+  /** Told whenever there is something to send. */
+  deadlines: { wake(): void } | undefined = undefined
+
   /** Frames, DATA payload bytes, and all bytes that were handed to the transport. */
   frames = 0
   payloadBytes = 0
@@ -118,6 +121,7 @@ export class Outbox {
   #schedule(): void {
     if (this.#scheduled || this.#flushing) return
     this.#scheduled = true
+    this.deadlines?.wake()
     process.nextTick(flushScheduled, this)
   }
 

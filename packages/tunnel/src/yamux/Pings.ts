@@ -1,4 +1,6 @@
-import { UINT32_MAX } from "./Frame.ts"
+import { Flag, FrameType, UINT32_MAX } from "./Frame.ts"
+import type { Liveness } from "./Liveness.ts"
+import type { Outbox } from "./Outbox.ts"
 import type { Timers } from "./Timers.ts"
 import { SessionError } from "./YamuxError.ts"
 
@@ -11,8 +13,7 @@ interface Pending {
   readonly cancelTimer: () => void
 }
 
-const nothing = (): void => {}
-
+/** An answer to `measure` that has not come by then is not waited for any more. */
 const MEASURE_TIMEOUT = 60_000
 
 /** How much a longer round trip moves the estimate; a shorter one replaces it. */
@@ -21,41 +22,42 @@ const UPWARD = 1 / 8
 /** An answer that came later than the estimate counts only if no more than this went by meanwhile: load adds. */
 const QUIET_BYTES = 64 * 1024
 
+/** No token has this value. */
+const NONE = -1
+
 /** Pings that wait for their answers, told apart by value, and the round trip they have shown. */
 export class Pings {
   readonly #timers: Timers
-  readonly #send: (token: number) => void
-  readonly #traffic: () => number
+  readonly #outbox: Outbox
+  readonly #liveness: Liveness
   #pending: Map<number, Pending> | undefined = undefined
   #nextToken = 0
+  /** Of the ping by `measure` that is under way: its token, when it was sent, and the traffic until then. */
+  #measuring = NONE
+  #sentAt = 0
+  #sentTraffic = 0
   /** In milliseconds; undefined until the first answer. */
   roundTrip: number | undefined = undefined
   measuredAt = Number.NEGATIVE_INFINITY
 
-  /** `traffic` answers how many bytes the session has moved so far, both ways. */
-  constructor(timers: Timers, traffic: () => number, send: (token: number) => void) {
+  constructor(timers: Timers, outbox: Outbox, liveness: Liveness) {
     this.#timers = timers
-    this.#traffic = traffic
-    this.#send = send
-  }
-
-  get waiting(): number {
-    return this.#pending?.size ?? 0
+    this.#outbox = outbox
+    this.#liveness = liveness
   }
 
   /** Resolves with the round trip in milliseconds. */
   request(timeoutMillis: number): Promise<number> {
     return new Promise((answered, failed) => {
-      const token = this.#nextToken
-      this.#nextToken = token === UINT32_MAX ? 0 : token + 1
+      const token = this.#token()
       const cancelTimer = this.#timers.after(timeoutMillis, () => {
-        this.#pending?.delete(token)
+        this.#forget(token)
         failed(new SessionError("ping_timeout", `ping ${token} was not answered in ${timeoutMillis} ms`))
       })
       this.#pending ??= new Map()
       this.#pending.set(token, {
         sentAt: this.#timers.now(),
-        traffic: this.#traffic(),
+        traffic: this.#traffic,
         answered,
         failed,
         cancelTimer
@@ -64,26 +66,34 @@ export class Pings {
     })
   }
 
-  /** Asks only in order to update `roundTrip`. */
+  /** Asks only in order to have an answer: no promise, no timer. One at a time is measured by. */
   measure(): void {
-    this.measuredAt = this.#timers.now()
-    this.request(MEASURE_TIMEOUT).catch(nothing)
+    const now = this.#timers.now()
+    this.measuredAt = now
+    const token = this.#token()
+    if (this.#measuring === NONE || now - this.#sentAt >= MEASURE_TIMEOUT) {
+      this.#measuring = token
+      this.#sentAt = now
+      this.#sentTraffic = this.#traffic
+    }
+    this.#send(token)
   }
 
-  /** An answer. Those that were not asked for, or come too late, are ignored. */
-  answer(token: number): void {
-    const pending = this.#pending?.get(token)
-    if (pending === undefined) return
-    this.#pending?.delete(token)
-    pending.cancelTimer()
-    const now = this.#timers.now()
-    const sample = now - pending.sentAt
-    this.measuredAt = now
-    if (this.roundTrip === undefined || sample < this.roundTrip) this.roundTrip = sample
-    else if (this.#traffic() - pending.traffic <= QUIET_BYTES) {
-      this.roundTrip += (sample - this.roundTrip) * UPWARD
+  /**
+   * An answer: the round trip that it shows, if it is the one to `measure`. Those that were not asked for, or
+   * come too late, are ignored.
+   */
+  answer(token: number): number | undefined {
+    if (token === this.#measuring) {
+      this.#measuring = NONE
+      return this.#sample(this.#sentAt, this.#sentTraffic)
     }
-    pending.answered(sample)
+    const pending = this.#pending?.get(token)
+    if (pending === undefined) return undefined
+    this.#forget(token)
+    pending.cancelTimer()
+    pending.answered(this.#sample(pending.sentAt, pending.traffic))
+    return undefined
   }
 
   fail(error: Error): void {
@@ -94,5 +104,35 @@ export class Pings {
       cancelTimer()
       failed(error)
     }
+  }
+
+  /** Bytes that the session has moved so far, both ways. */
+  get #traffic(): number {
+    return this.#liveness.receivedBytes + this.#outbox.wireBytes
+  }
+
+  #token(): number {
+    const token = this.#nextToken
+    this.#nextToken = token === UINT32_MAX ? 0 : token + 1
+    return token
+  }
+
+  #send(token: number): void {
+    this.#outbox.control(FrameType.ping, Flag.syn, 0, token)
+  }
+
+  #sample(sentAt: number, traffic: number): number {
+    const now = this.#timers.now()
+    const sample = now - sentAt
+    this.measuredAt = now
+    if (this.roundTrip === undefined || sample < this.roundTrip) this.roundTrip = sample
+    else if (this.#traffic - traffic <= QUIET_BYTES) this.roundTrip += (sample - this.roundTrip) * UPWARD
+    return sample
+  }
+
+  /** Ten thousand idle sessions hold no empty map. */
+  #forget(token: number): void {
+    this.#pending?.delete(token)
+    if (this.#pending?.size === 0) this.#pending = undefined
   }
 }

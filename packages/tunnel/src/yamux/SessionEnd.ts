@@ -34,6 +34,8 @@ export const goAwayFrame = (code: number): Buffer => {
   return frame
 }
 
+export const violation = (message: string): SessionError => new SessionError("protocol_error", message)
+
 export const closedError = (): SessionError => new SessionError("session_closed", "the session is closed")
 
 /** From the reason in the peer's GoAway, which is not "normal". */

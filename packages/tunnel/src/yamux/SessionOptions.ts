@@ -93,9 +93,14 @@ const ranges: ReadonlyArray<
   ["resetsPerSecond", 0, UINT32_MAX]
 ]
 
-/** Fills in the defaults. Throws `SessionError` "invalid_options". */
+/** What was resolved already: many sessions may share one object, and hold no copies of it. */
+const resolved = new WeakSet<Partial<SessionOptions>>([defaultSessionOptions])
+
+/** Fills in the defaults. What it answers may be given again, to every session. Throws `SessionError` "invalid_options". */
 export const resolveSessionOptions = (given: Partial<SessionOptions> | undefined): SessionOptions => {
   if (given === undefined) return defaultSessionOptions
+  // Only what was made here, hence whole, is in there.
+  if (resolved.has(given)) return given as SessionOptions
   const options = { ...defaultSessionOptions, ...given }
   for (const [name, least, greatest] of ranges) {
     const value = options[name]
@@ -106,6 +111,7 @@ export const resolveSessionOptions = (given: Partial<SessionOptions> | undefined
   if (options.maxWindow < options.initialWindow) {
     throw invalid(`maxWindow ${options.maxWindow} is less than initialWindow ${options.initialWindow}`)
   }
+  resolved.add(options)
   return options
 }
 

@@ -1,6 +1,5 @@
 import { Duplex } from "node:stream"
 import type { Channel } from "./Channel.ts"
-import type { Session } from "./Session.ts"
 
 /** A stream that nobody listens to must not end the process when its tunnel breaks. */
 const ignore = (): void => {}
@@ -16,17 +15,15 @@ const READ_AHEAD = 1
  * Fails with `code` "ECONNRESET" when the peer resets it, or with the session's error.
  */
 export class Stream extends Duplex {
-  readonly session: Session
   readonly #channel: Channel
 
   /** Only a session makes streams: `open()`, `onStream`. */
-  constructor(session: Session, channel: Channel, writeAhead: number) {
+  constructor(channel: Channel, writeAhead: number) {
     super({
       allowHalfOpen: true,
       readableHighWaterMark: READ_AHEAD,
       writableHighWaterMark: writeAhead
     })
-    this.session = session
     this.#channel = channel
     this.on("error", ignore)
   }

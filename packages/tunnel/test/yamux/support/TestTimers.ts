@@ -15,9 +15,17 @@ export class TestTimers implements Timers {
     return () => this.#pending.delete(entry)
   }
 
-  readonly watch = (watched: Watched): (() => void) => {
+  readonly watch = (watched: Watched): void => {
     this.#watching.add(watched)
-    return () => this.#watching.delete(watched)
+  }
+
+  readonly unwatch = (watched: Watched): void => {
+    this.#watching.delete(watched)
+  }
+
+  /** Sessions with a deadline. */
+  get watched(): number {
+    return this.#watching.size
   }
 
   /** How many callbacks are outstanding: none once a session has ended. */
