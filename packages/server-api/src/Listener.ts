@@ -1,5 +1,5 @@
 import { maxBodyBytes } from "@edge-relay/domain/api/Conventions"
-import { ExpectationFailed } from "@edge-relay/domain/api/Problem"
+import { BadMessage, ExpectationFailed } from "@edge-relay/domain/api/Problem"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Context, Effect, Layer, Option, Scope } from "effect"
 import { HttpRouter, HttpServerRequest } from "effect/http"
@@ -13,6 +13,7 @@ import { Gateway } from "./gateway/Gateway.ts"
 import * as GatewayProblem from "./gateway/GatewayProblem.ts"
 import * as GatewayRoute from "./gateway/GatewayRoute.ts"
 import * as GatewayServer from "./gateway/GatewayServer.ts"
+import * as RequestTarget from "./gateway/RequestTarget.ts"
 import { InternalServer } from "./InternalServer.ts"
 import { drain, limitConnections, listen } from "@edge-relay/server/Listening"
 import { LiveEvents } from "./LiveEvents.ts"
@@ -69,23 +70,39 @@ const make = Effect.gen(function* () {
     response.once("finish", () => discardBody(request))
   }
 
+  /** What the gateway refuses of its own accord. */
+  const isMalformed = (request: IncomingMessage, response: ServerResponse): boolean => {
+    const fault = RequestTarget.faultOf(request)
+    if (fault === undefined) return false
+    const problem = new BadMessage({ detail: `The request cannot be understood: ${fault}.` })
+    GatewayProblem.send(response, problem, RequestId.assign(request))
+    return true
+  }
+
   const server = createServer({
     ...GatewayServer.serverOptions,
     // `Upgrade` is an offer, which only the gateway takes up; elsewhere the request is answered as it stands.
-    shouldUpgradeCallback: (request) =>
-      GatewayRoute.parse(request.method ?? "", request.url ?? "") !== undefined &&
-      (GatewayServer.serverOptions.shouldUpgradeCallback?.(request) ?? true)
+    shouldUpgradeCallback: (request) => {
+      RequestTarget.toOriginForm(request)
+      return (
+        GatewayRoute.parse(request.method ?? "", request.url ?? "") !== undefined &&
+        (GatewayServer.serverOptions.shouldUpgradeCallback?.(request) ?? true)
+      )
+    }
   })
   // The gateway comes first, and looks at raw headers only: what is set or read through Node's objects of headers
   // costs a quarter of a small request, and loses the order and the spelling of doubled ones.
   server.on("request", (request, response) => {
+    RequestTarget.toOriginForm(request)
     if (gateway.handle(request, response)) return
     begin(request, response)
-    handle(request, response)
+    if (!isMalformed(request, response)) handle(request, response)
   })
   server.on("checkContinue", (request, response) => {
+    RequestTarget.toOriginForm(request)
     if (gateway.handle(request, response, { expectsContinue: true })) return
     begin(request, response)
+    if (isMalformed(request, response)) return
     // A body that is refused for its size need not be sent first.
     if (Number(request.headers["content-length"] ?? 0) <= maxBodyBytes) response.writeContinue()
     handle(request, response)

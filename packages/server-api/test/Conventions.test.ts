@@ -237,6 +237,70 @@ layer(TestApi.layer(), { excludeTestServices: true })("The API's conventions", (
     })
   )
 
+  it.effect("refuses a host that is missing, doubled or none, wherever it is asked, with a problem", () =>
+    Effect.gen(function* () {
+      const { url } = yield* TestApi
+      const edge = "/api/edges/edge_01h00000000000000000000000"
+      for (const path of ["/healthz", "/api/auth/me", "/nothing", `${edge}/http/`, `${edge}/system/info`]) {
+        for (const headers of ["", "Host: a\r\nHost: a\r\n", "Host: a b\r\n", "Host: a@b\r\n"]) {
+          for (const more of ["", "Connection: Upgrade\r\nUpgrade: websocket\r\n", "Expect: 100-continue\r\n"]) {
+            const answer = yield* raw(
+              url,
+              `GET ${path} HTTP/1.1\r\n${headers}X-Request-Id: mine\r\n${more}\r\n`
+            )
+            assert.match(answer, /^HTTP\/1\.1 400 /, path + headers)
+            assert.match(answer, /\r\nContent-Type: application\/problem\+json\r\n/i)
+            assert.match(answer, /\r\nConnection: close\r\n/i)
+            assert.match(answer, /\r\nX-Request-Id: /i)
+            assert.strictEqual(JSON.parse(answer.slice(answer.indexOf("\r\n\r\n"))).code, "bad_message")
+          }
+        }
+      }
+      assert.match(yield* raw(url, "GET /healthz HTTP/1.0\r\n\r\n"), /^HTTP\/1\.1 200 /)
+      assert.match(yield* raw(url, "GET /healthz HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n"), / 200 /)
+    })
+  )
+
+  it.effect("takes a target in absolute form for the path in it, and gets by no check with it", () =>
+    Effect.gen(function* () {
+      const { edges, signIn, url } = yield* TestApi
+      const { cookie, tenantId } = yield* signIn("alice")
+      const { cookie: stranger } = yield* signIn("mallory")
+      const { id } = yield* edges.create(tenantId, { name: "box" })
+      const send = (line: string, headers = "", who = cookie) =>
+        Effect.map(
+          raw(
+            url,
+            `${line} HTTP/1.1\r\nHost: other.test\r\nConnection: close\r\nCookie: ${who}\r\n${headers}\r\n`
+          ),
+          (answer) => Number(/^HTTP\/1\.1 (\d+)/.exec(answer)?.[1])
+        )
+      const edge = `/api/edges/${id}/http/`
+      for (const host of [publicUrl, "http://a", "HTTP://a:80", "https://[::1]:443", "http://other.test"]) {
+        assert.strictEqual(yield* send(`GET ${host}/healthz`), 200, host)
+        assert.strictEqual(yield* send(`GET ${host}/api/auth/me`, "", "a=b"), 401, host)
+        assert.strictEqual(yield* send(`GET ${host}/api/auth/me?slide=false`), 200, host)
+        // It has no tunnel: the gateway has taken the request for one to that edge.
+        assert.strictEqual(yield* send(`GET ${host}${edge}`), 503, host)
+        assert.strictEqual(yield* send(`GET ${host}${edge}`, "", stranger), 404, host)
+        assert.strictEqual(yield* send(`GET ${host}${edge}`, "", "a=b"), 401, host)
+        assert.strictEqual(yield* send(`POST ${host}${edge}`, "Origin: http://a\r\n"), 403, host)
+        assert.strictEqual(yield* send(`POST ${host}${edge}`, `Origin: ${publicUrl}\r\n`), 503, host)
+        const upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+        assert.strictEqual(yield* send(`GET ${host}${edge}`, `${upgrade}Origin: http://a\r\n`), 403, host)
+        assert.strictEqual(yield* send(`GET ${host}${edge}`, upgrade), 503, host)
+      }
+      assert.isTrue([200, 302].includes(yield* send("GET http://a")))
+      assert.isTrue([200, 302].includes(yield* send("GET http://a?b=c")))
+      for (const target of ["http://user@a/healthz", "http://a b/healthz", "http:///healthz", "ftp://a/healthz"]) {
+        assert.strictEqual(yield* send(`GET ${target}`), 400, target)
+      }
+      for (const target of ["http://a:b/healthz", "http://a#/healthz", "http:/healthz", "healthz"]) {
+        assert.strictEqual(yield* send(`GET ${target}`), 400, target)
+      }
+    })
+  )
+
   it.effect("ends a head that does not come, on the internal port too", () =>
     Effect.gen(function* () {
       const { internalUrl } = yield* TestApi

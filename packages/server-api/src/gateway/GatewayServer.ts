@@ -11,7 +11,8 @@ export const serverOptions: ServerOptions = {
   /** 60 KiB of headers pass; a browser's first line and our own come on top. */
   maxHeaderSize: 80 * 1024,
   insecureHTTPParser: false,
-  requireHostHeader: true,
+  /** Refused all the same, with a problem. */
+  requireHostHeader: false,
   /** An upload of 2 GiB takes as long as it takes; heads have 30 s. */
   requestTimeout: 0,
   headersTimeout: 30_000,

@@ -1,4 +1,5 @@
 import { HeaderKinds, hopByHop, namedByConnection } from "./HeaderKinds.ts"
+import * as RequestTarget from "./RequestTarget.ts"
 
 /**
  * What the gateway takes from a browser's headers, and what of them it sends on: order, doubles and spelling are
@@ -98,12 +99,14 @@ export const read = (
         else lines += `${name}: ${value}\r\n`
         break
       case "host":
-        if (++hosts > 1) return { malformed: "two hosts" }
+        if (++hosts > 1) return { malformed: RequestTarget.twoHosts }
+        if (!RequestTarget.isHost(value)) return { malformed: RequestTarget.malformedHost }
         break
       case "drop":
         break
     }
   }
+  if (hosts === 0 && httpVersion === "1.1") return { malformed: RequestTarget.noHost }
   const named = connection === undefined ? undefined : namedByConnection(connection)
   if (named !== undefined) lines = without(lines, named)
   const cookies = cookie === undefined ? "" : otherCookies(cookie, sessionCookie)

@@ -127,6 +127,21 @@ describe("Gateway, request smuggling", () => {
     }).pipe(Effect.provide(TestGateway.layer()))
   )
 
+  it.live("sends the edge the path of a target in absolute form, and nothing of its host", () =>
+    Effect.gen(function* () {
+      const gateway = yield* TestGateway
+      const { seen, port } = yield* recorder
+      const edgeId = yield* gateway.addEdge(port)
+      const received = yield* sendRaw(
+        gateway.port,
+        `GET http://evil.test:81/api/edges/${edgeId}/http/a%2Fb//..;?c=http://d HTTP/1.1\r\nHost: evil.test\r\nConnection: close\r\nCookie: ${gateway.cookie}\r\n\r\n`
+      )
+      assert.match(received, /^HTTP\/1\.1 200 /)
+      assert.match(seen.join(""), /^GET \/a%2Fb\/\/\.\.;\?c=http:\/\/d HTTP\/1\.1\r\nHost: localhost\r\n/)
+      assert.notInclude(seen.join(""), "evil.test")
+    }).pipe(Effect.provide(TestGateway.layer()))
+  )
+
   it.live("lets no header of a request break its line", () =>
     Effect.gen(function* () {
       const gateway = yield* TestGateway

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as RequestHead from "../../src/gateway/RequestHead.ts"
 
 const read = (...rawHeaders: ReadonlyArray<string>) => {
-  const head = RequestHead.read(rawHeaders, "1.1", "__Host-session")
+  const head = RequestHead.read(["Host", "h", ...rawHeaders], "1.1", "__Host-session")
   if ("malformed" in head) throw new Error(head.malformed)
   return head
 }
@@ -15,7 +15,7 @@ const malformed = (version: string, ...rawHeaders: ReadonlyArray<string>) => {
 describe("RequestHead", () => {
   it("keeps order, doubles and spelling", () => {
     assert.strictEqual(
-      read("Host", "h", "ACCEPT", "a", "x-A", "1", "X-a", "2", "accept", "b").lines,
+      read("ACCEPT", "a", "x-A", "1", "X-a", "2", "accept", "b").lines,
       "ACCEPT: a\r\nx-A: 1\r\nX-a: 2\r\naccept: b\r\n"
     )
   })
@@ -98,12 +98,13 @@ describe("RequestHead", () => {
   })
 
   it("says how long the body is", () => {
-    assert.strictEqual(read("Host", "h").body, "none")
+    assert.strictEqual(read().body, "none")
     assert.strictEqual(read("Content-Length", "3").body, "length")
     assert.strictEqual(read("transfer-encoding", "Chunked").body, "chunked")
   })
 
   it("refuses what two parsers could read differently", () => {
+    assert.isUndefined(malformed("1.1", "Host", "a"))
     assert.isDefined(malformed("1.1", "Content-Length", "3", "Transfer-Encoding", "chunked"))
     assert.isDefined(malformed("1.1", "Transfer-Encoding", "chunked", "Content-Length", "3"))
     assert.isDefined(malformed("1.1", "Content-Length", "3", "Content-Length", "3"))
@@ -112,6 +113,19 @@ describe("RequestHead", () => {
     assert.isDefined(malformed("1.0", "Transfer-Encoding", "chunked"))
     assert.isDefined(malformed("1.1", "Host", "a", "Host", "b"))
     assert.isDefined(malformed("2.0", "Accept", "a"))
+  })
+
+  it("takes one host in HTTP/1.1, and one at most before", () => {
+    for (const host of ["a", "a.b:80", "1.2.3.4", "[::1]:443", "a:", "", "xn--bcher-kva.example"]) {
+      assert.isUndefined(malformed("1.1", "Host", host), host)
+    }
+    for (const host of ["a b", "a/b", "a@b", "a:b", "a:1:2", "[::1", "a?", "a#", "http://a", "a\\b", "é"]) {
+      assert.strictEqual(malformed("1.1", "Host", host), "a host that is none", host)
+    }
+    assert.strictEqual(malformed("1.1", "Accept", "a"), "no host")
+    assert.strictEqual(malformed("1.1", "Host", "a", "hOST", "a"), "two hosts")
+    assert.isUndefined(malformed("1.0", "Accept", "a"))
+    assert.strictEqual(malformed("1.0", "Host", "a", "Host", "a"), "two hosts")
   })
 
   it("takes two request ids for none, and two origins for a foreign one", () => {

@@ -19,6 +19,7 @@ import { EdgeAccess } from "../../src/gateway/EdgeAccess.ts"
 import { Gateway, type GatewayOptions } from "../../src/gateway/Gateway.ts"
 import { GatewayAuth } from "../../src/gateway/GatewayAuth.ts"
 import { onClientError, serverOptions } from "../../src/gateway/GatewayServer.ts"
+import * as RequestTarget from "../../src/gateway/RequestTarget.ts"
 import * as RemovedEdges from "../../src/gateway/RemovedEdges.ts"
 import { Traffic } from "../../src/gateway/Traffic.ts"
 
@@ -140,14 +141,18 @@ const make = Effect.gen(function* () {
   const server = http.createServer(serverOptions)
   const notForUs = (_: http.IncomingMessage, response: http.ServerResponse) =>
     response.writeHead(404).end("router")
-  server.on(
-    "request",
-    (request, response) => gateway.handle(request, response) || notForUs(request, response)
-  )
+  server.on("request", (request, response) => {
+    RequestTarget.toOriginForm(request)
+    if (!gateway.handle(request, response)) notForUs(request, response)
+  })
   server.on("checkContinue", (request, response) => {
+    RequestTarget.toOriginForm(request)
     if (!gateway.handle(request, response, { expectsContinue: true })) notForUs(request, response)
   })
-  server.on("upgrade", (request, socket, head) => gateway.upgrade(request, socket, head) || socket.destroy())
+  server.on("upgrade", (request, socket, head) => {
+    RequestTarget.toOriginForm(request)
+    if (!gateway.upgrade(request, socket, head)) socket.destroy()
+  })
   server.on("clientError", onClientError)
   const port = yield* listening(server)
 
