@@ -97,10 +97,7 @@ export class AgentTunnel {
     session.onStream = (stream) => this.#serve(stream, protocol)
     session.onClose = (error) => this.#closed(1006, error?.message ?? "closed")
     if (protocol === "v1") session.onGoAway = () => this.#onGoAway()
-    this.#silenceTimer = setInterval(
-      () => this.#checkSilence(session),
-      this.#options.silenceMillis / CHECKS_A_SILENCE
-    )
+    this.#watchSilence(session, this.#options.silenceMillis / 2)
     if (protocol === "v1") return this.#connected(protocol)
     const control = new ControlChannel(session.open(), {
       onMessage: (message) => this.#onControl(message),
@@ -141,14 +138,21 @@ export class AgentTunnel {
     this.#end({ _tag: "draining", afterMillis, stoodMillis: this.#stoodMillis() })
   }
 
+  /** Not at each chunk that arrives: the timer looks when the last one came, and is set anew by that. */
+  #watchSilence(session: Session, millis: number): void {
+    this.#silenceTimer = setTimeout(() => this.#checkSilence(session), Math.ceil(millis))
+  }
+
   #checkSilence(session: Session): void {
+    const { silenceMillis } = this.#options
     const silentMillis = performance.now() - session.lastReceivedAt
-    if (silentMillis > this.#options.silenceMillis) {
+    if (silentMillis >= silenceMillis) {
       this.#fail(`nothing from the cloud for ${Math.round(silentMillis / 1000)} s`)
-    } else if (silentMillis > this.#options.silenceMillis / 2) {
-      // A cloud that beats as agreed is never asked. The answer, not the promise, is the sign of life.
-      session.ping().catch(() => undefined)
-    }
+    } else if (silentMillis >= silenceMillis / 2) {
+      // A cloud that beats as agreed is never asked.
+      session.measure()
+      this.#watchSilence(session, silenceMillis - silentMillis)
+    } else this.#watchSilence(session, silenceMillis / 2 - silentMillis)
   }
 
   async #refused(response: IncomingMessage): Promise<void> {
@@ -170,7 +174,7 @@ export class AgentTunnel {
 
   #closed(code: number, reason: string): void {
     clearTimeout(this.#handshakeTimer)
-    clearInterval(this.#silenceTimer)
+    clearTimeout(this.#silenceTimer)
     this.#end({ _tag: "closed", code, reason, stoodMillis: this.#stoodMillis() })
     if (this.#isClosed) return
     this.#isClosed = true
@@ -189,8 +193,6 @@ export class AgentTunnel {
 }
 
 const GO_AWAY_MILLIS = 1_000
-
-const CHECKS_A_SILENCE = 9
 
 const decodeWelcome = Schema.decodeUnknownOption(Welcome)
 const decodeDrain = Schema.decodeUnknownOption(Drain)

@@ -4,6 +4,7 @@ import type { CloseReason, SessionSummary, TunnelHandle } from "@edge-relay/doma
 import type { AuthenticatedToken } from "@edge-relay/domain/SessionTokens"
 import { ControlChannel } from "./ControlChannel.ts"
 import { requestService } from "./ServiceRequest.ts"
+import type { Beating, Heartbeats } from "./Heartbeats.ts"
 import { DialError, EdgeBusy, EdgeOffline, EdgeRefused, type EdgeStream } from "./DialError.ts"
 import {
   CloseCode,
@@ -34,11 +35,9 @@ export interface EdgeTunnelOptions {
   readonly maxStreams: number
   readonly helloTimeoutMillis: number
   readonly statusTimeoutMillis: number
-  readonly heartbeatMillis: number
+  readonly heartbeats: Heartbeats
   /** Milliseconds since 1970. */
   readonly now: () => number
-  /** 0 to 1, evenly. */
-  readonly random: () => number
   /** Once: the agent has said who it is, or is of the generation that does not. */
   readonly onReady: (tunnel: EdgeTunnel) => void
   /** After each answered ping. */
@@ -47,7 +46,8 @@ export interface EdgeTunnelOptions {
   readonly onClosed: (tunnel: EdgeTunnel) => void
 }
 
-export class EdgeTunnel implements TunnelHandle {
+export class EdgeTunnel implements TunnelHandle, Beating {
+  dueWith: Set<Beating> | undefined = undefined
   readonly #session: Session
   readonly #peer: EdgeTunnelPeer
   readonly #options: EdgeTunnelOptions
@@ -59,7 +59,6 @@ export class EdgeTunnel implements TunnelHandle {
   #hostname: string | null = null
   #services = defaultServices
   #helloTimer: NodeJS.Timeout | undefined
-  #heartbeatTimer: NodeJS.Timeout | undefined
   #lastHeartbeatAt: number
   #roundTripMillis: number | null = null
   #streams = 0
@@ -72,6 +71,10 @@ export class EdgeTunnel implements TunnelHandle {
     this.#connectedAt = this.#lastHeartbeatAt
     session.onClose = () => this.#closed()
     session.onStream = (stream) => this.#accept(stream)
+    session.onRoundTrip = (millis) => {
+      this.#roundTripMillis = millis
+      options.onBeat(millis)
+    }
     if (peer.protocol === "v2") {
       this.#helloTimer = setTimeout(
         () => this.#protocolError(`no hello within ${options.helloTimeoutMillis} ms`),
@@ -134,6 +137,11 @@ export class EdgeTunnel implements TunnelHandle {
     else this.#session.goAway()
   }
 
+  /** Silence is judged by when anything last arrived, not by one ping: a busy tunnel may answer late. */
+  beat(): void {
+    this.#session.measure()
+  }
+
   /** Opens a stream and, in v2, waits until the edge's local service is connected. */
   open(service: string): Effect.Effect<EdgeStream, DialError> {
     const { protocol } = this.#peer
@@ -193,26 +201,8 @@ export class EdgeTunnel implements TunnelHandle {
     // Not kept with all that its callback holds.
     this.#helloTimer = undefined
     if (this.#session.closed) return
-    this.#startHeartbeat()
+    this.#options.heartbeats.add(this)
     this.#options.onReady(this)
-  }
-
-  #startHeartbeat(): void {
-    // ± 10 %, so that a fleet that came back together does not beat in step.
-    const delay = this.#options.heartbeatMillis * (0.9 + 0.2 * this.#options.random())
-    // One timer for the tunnel's life: a new one for each beat would grow old and be left to a full collection.
-    this.#heartbeatTimer = setInterval(() => this.#beat(), delay).unref()
-  }
-
-  #beat(): void {
-    this.#session.ping().then(
-      (millis) => {
-        this.#roundTripMillis = millis
-        this.#options.onBeat(millis)
-      },
-      // Silence is judged by when anything last arrived, not by one ping: a busy tunnel may answer late.
-      () => undefined
-    )
   }
 
   #protocolError(detail: string): void {
@@ -239,7 +229,7 @@ export class EdgeTunnel implements TunnelHandle {
 
   #closed(): void {
     clearTimeout(this.#helloTimer)
-    clearInterval(this.#heartbeatTimer)
+    this.#options.heartbeats.remove(this)
     this.#options.onClosed(this)
   }
 }

@@ -289,10 +289,16 @@ export const make = Effect.fnUntraced(function* (
     }
   })
 
+  /** When the one that was silent for the longest, of those there were at the last look, had been heard. */
+  let heardSince = 0
+
+  /** Whoever was heard later, or came later, cannot have been silent for longer: mostly one comparison tells. */
   const hasSilent = (): boolean => {
-    const since = performance.now() - options.silenceMillis
-    for (const tunnel of tunnels) if (tunnel.lastReceivedAt < since) return true
-    return false
+    const now = performance.now()
+    if (now - heardSince <= options.silenceMillis) return false
+    heardSince = now
+    for (const { lastReceivedAt } of tunnels) heardSince = Math.min(heardSince, lastReceivedAt)
+    return now - heardSince > options.silenceMillis
   }
 
   const sweep = Effect.gen(function* () {

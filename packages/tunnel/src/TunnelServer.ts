@@ -19,6 +19,7 @@ import {
   unauthorized,
   upgradeRequired
 } from "./Handshake.ts"
+import { Heartbeats } from "./Heartbeats.ts"
 import * as LiveTunnels from "./LiveTunnels.ts"
 import { PacedQueue } from "./PacedQueue.ts"
 import { SessionDirectory } from "./SessionDirectory.ts"
@@ -27,6 +28,7 @@ import { TunnelDialer } from "./TunnelDialer.ts"
 import * as TunnelMetrics from "./TunnelMetrics.ts"
 import { WebSocketTransport } from "./WebSocketTransport.ts"
 import { Session } from "./yamux/Session.ts"
+import { resolveSessionOptions } from "./yamux/SessionOptions.ts"
 
 /**
  * Takes agents' tunnels on a given HTTP server and keeps them: handshake, registration (the newest wins),
@@ -176,9 +178,8 @@ const make = Effect.fnUntraced(function* (given: TunnelServerOptions) {
     maxStreams: options.maxStreams,
     helloTimeoutMillis: options.handshakeMillis,
     statusTimeoutMillis: options.statusTimeoutMillis,
-    heartbeatMillis: options.heartbeatMillis,
+    heartbeats: new Heartbeats(options.heartbeatMillis, () => random.nextDoubleUnsafe()),
     now,
-    random: () => random.nextDoubleUnsafe(),
     onReady: (tunnel) =>
       registrations.push(() => {
         settle(tunnel)
@@ -193,11 +194,11 @@ const make = Effect.fnUntraced(function* (given: TunnelServerOptions) {
     }
   }
 
+  const sessionOptions = resolveSessionOptions({ maxStreams: options.maxStreams })
+
   /** Not inside `upgrade`: what it is given lives as long as the tunnel, and a request is worth kilobytes. */
   const openTunnel = (webSocket: WebSocket, peer: EdgeTunnelPeer) => {
-    const session = new Session("server", new WebSocketTransport(webSocket), {
-      maxStreams: options.maxStreams
-    })
+    const session = new Session("server", new WebSocketTransport(webSocket), sessionOptions)
     const tunnel = new EdgeTunnel(session, peer, tunnelOptions)
     live.add(tunnel)
     const { tokenId } = peer.token

@@ -49,6 +49,35 @@ const writeHead = (target: Buffer, length: number, maskBit: number): number => {
   return 10
 }
 
+/** Up to this length a message is copied beside its header: one buffer costs less to write than two. */
+const SHORT = 4 * 1024
+
+/** The message is the caller's no more. */
+export const writeWhole = (
+  socket: Socket,
+  message: Uint8Array,
+  masked: boolean,
+  written: () => void
+): void => {
+  if (masked) {
+    if (message.length > SHORT) return writeMasked(socket, message, NOTHING, written)
+    const buffer = Buffer.allocUnsafe(HEADER + message.length)
+    const key = nextKey()
+    const offset = writeHead(buffer, message.length, MASKED)
+    buffer.set(key, offset)
+    bufferUtil.mask(message, key, buffer, offset + 4, message.length)
+    socket.write(buffer.subarray(0, offset + 4 + message.length), written)
+    return
+  }
+  if (message.length > SHORT) return writeUnmasked(socket, NOTHING, message, written)
+  const buffer = Buffer.allocUnsafe(HEADER + message.length)
+  const offset = writeHead(buffer, message.length, 0)
+  buffer.set(message, offset)
+  socket.write(buffer.subarray(0, offset + message.length), written)
+}
+
+const NOTHING = Buffer.alloc(0)
+
 /** `first` is copied, `second` is the caller's again once `written` was called. */
 export const writeUnmasked = (
   socket: Socket,

@@ -1,7 +1,7 @@
 import type { Socket } from "node:net"
 import { WebSocket } from "ws"
 import type { RawData } from "ws"
-import { writeMasked, writeUnmasked } from "./WebSocketFrame.ts"
+import { writeMasked, writeUnmasked, writeWhole } from "./WebSocketFrame.ts"
 import { WebSocketReader } from "./WebSocketReader.ts"
 import type { Transport } from "./yamux/Transport.ts"
 
@@ -88,11 +88,13 @@ export class WebSocketTransport implements Transport {
   }
 
   get bufferedAmount(): number {
-    return this.#webSocket.bufferedAmount
+    return this.#socket === undefined ? this.#webSocket.bufferedAmount : this.#socket.writableLength
   }
 
   send(chunk: Uint8Array): void {
-    if (this.#webSocket.readyState === WebSocket.OPEN) this.#webSocket.send(chunk, sendOptions, this.#sent)
+    if (this.#webSocket.readyState !== WebSocket.OPEN) return
+    if (this.#socket === undefined) this.#webSocket.send(chunk, sendOptions, this.#sent)
+    else writeWhole(this.#socket, chunk, this.#client, this.#sent)
   }
 
   sendJoined(head: Uint8Array, payload: Uint8Array, written: () => void): void {

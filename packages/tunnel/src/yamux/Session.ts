@@ -97,8 +97,9 @@ export class Session {
     const slots = new OpenSlots(acceptBacklog, outbox)
     const acceptor = new Acceptor(options, (error) => this.onHandlerError(error))
     const channels = new Channels(outbox, inflow, slots, options)
+    const all = { options, transport, outbox, pings, inflow, liveness, slots, acceptor, channels }
     const parts = {
-      ...{ options, transport, outbox, pings, inflow, liveness, slots, acceptor, channels },
+      ...all,
       peerIsOdd: role === "server",
       onGoAway: (code: number) => this.#onGoAwayFrame(code),
       onRoundTrip: (millis: number) => this.#guard(() => this.onRoundTrip(millis)),
