@@ -35,6 +35,10 @@ export class EdgePool implements ConnectionOwner {
   /** Longest idle first. */
   readonly #idle: Array<EdgeConnection> = []
   readonly #connections = new Set<EdgeConnection>()
+  /** Of those, the ones that are not asked again. */
+  readonly #retired = new Set<EdgeConnection>()
+  /** How often all were retired. */
+  #retirements = 0
   #dialing = 0
 
   constructor(edgeId: EdgeId, options: PoolOptions) {
@@ -63,10 +67,13 @@ export class EdgePool implements ConnectionOwner {
     }
     let wanted = true
     this.#dialing++
+    const before = this.#retirements
     const fiber = this.#options.dial(this.edgeId, span)
     fiber.addObserver((exit) => {
       this.#dialing--
       const result = this.#dialed(exit)
+      // It may have opened on what is going.
+      if (result instanceof EdgeConnection && before !== this.#retirements) this.#retired.add(result)
       if (wanted) done(result)
       // It had opened in the same moment that it was given up: there will be use for it.
       else if (result instanceof EdgeConnection) this.onFree(result)
@@ -99,7 +106,9 @@ export class EdgePool implements ConnectionOwner {
   onFree(connection: EdgeConnection, idleSeconds = defaultIdleSeconds): void {
     // A second before the edge would: what it closes as we ask is lost.
     const seconds = Math.min(idleSeconds, maxIdleSeconds) - 1
-    if (connection.protocol === "v1" || !(seconds > 0)) return connection.close()
+    if (connection.protocol === "v1" || !(seconds > 0) || this.#retired.has(connection)) {
+      return connection.close()
+    }
     connection.idleSince = this.#options.now()
     connection.idleUntil = connection.idleSince + seconds * 1000
     this.#idle.push(connection)
@@ -107,6 +116,7 @@ export class EdgePool implements ConnectionOwner {
 
   onClosed(connection: EdgeConnection): void {
     this.#connections.delete(connection)
+    this.#retired.delete(connection)
     const index = this.#idle.indexOf(connection)
     if (index !== -1) this.#idle.splice(index, 1)
     this.#checkEmpty()
@@ -114,6 +124,16 @@ export class EdgePool implements ConnectionOwner {
 
   onDefect(defect: unknown): void {
     this.#options.onDefect(defect)
+  }
+
+  /**
+   * The edge has a new tunnel: what goes over the one before ends with what it is asked now. That tunnel's proxy may
+   * be waiting for just that, to stop.
+   */
+  retire(): void {
+    this.#retirements++
+    for (const connection of this.#connections) this.#retired.add(connection)
+    for (const connection of this.#idle.splice(0)) connection.close()
   }
 
   /** Closes what has been idle for too long. */

@@ -3,6 +3,7 @@ import { EdgeId } from "@edge-relay/domain/Edges"
 import { TunnelDialer } from "@edge-relay/tunnel/TunnelDialer"
 import { DEFAULT_SERVICE } from "@edge-relay/tunnel/TunnelProtocol"
 import { Cause, Clock, Effect, Schema, type Tracer } from "effect"
+import { Presence } from "../Presence.ts"
 import { EdgePool } from "./EdgePool.ts"
 import { Exchange, type ExchangeOwner, type Forwarding } from "./Exchange.ts"
 import { GatewayAuth } from "./GatewayAuth.ts"
@@ -31,6 +32,7 @@ export const make = Effect.fnUntraced(function* (options: ForwarderOptions) {
   const { firstByteMillis, maxStreamsPerEdge, uploadIdleMillis } = options
   const auth = yield* GatewayAuth
   const dialer = yield* TunnelDialer
+  const presence = yield* Presence
   const traffic = yield* Traffic
   const clock = yield* Clock.Clock
   const fork = Effect.runForkWith(yield* Effect.context<never>())
@@ -118,6 +120,15 @@ export const make = Effect.fnUntraced(function* (options: ForwarderOptions) {
   yield* Effect.acquireRelease(
     Effect.sync(() => setInterval(sweep, sweepMillis).unref()),
     (timer) => Effect.sync(() => stop(timer))
+  )
+
+  yield* Effect.acquireRelease(
+    Effect.sync(() =>
+      presence.watch((change) => {
+        if (change.type === "edge.online") pools.get(change.session.edgeId)?.retire()
+      })
+    ),
+    (unwatch) => Effect.sync(unwatch)
   )
 
   const forward = (forwarding: Forwarding): boolean => {

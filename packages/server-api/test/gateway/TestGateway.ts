@@ -22,6 +22,7 @@ import { onClientError, serverOptions } from "../../src/gateway/GatewayServer.ts
 import * as RequestTarget from "../../src/gateway/RequestTarget.ts"
 import * as RemovedEdges from "../../src/gateway/RemovedEdges.ts"
 import { Traffic } from "../../src/gateway/Traffic.ts"
+import { Presence } from "../../src/Presence.ts"
 
 /**
  * The gateway behind a real HTTP server, with everything real but the tunnel: the dialer connects to the edge's
@@ -65,7 +66,7 @@ export class TestGateway extends Context.Service<
   /** `dialer`: the real one, where the whole chain is wanted. */
   static readonly layer = (
     options: Partial<GatewayOptions> = {},
-    dialer: Layer.Layer<TunnelDialer | TestEdges> = layerDialer,
+    dialer: Layer.Layer<TunnelDialer | TestEdges | Presence> = layerDialer,
     /** What the identity provider answers to a refresh. */
     refresh: Oidc["Service"]["refresh"] = () => Effect.die("nothing is to be refreshed")
   ) =>
@@ -126,7 +127,19 @@ const layerDialer = Layer.effect(
         })
     })
   )
-).pipe(Layer.provideMerge(Layer.sync(TestEdges, () => new Map())))
+).pipe(
+  Layer.provideMerge(Layer.sync(TestEdges, () => new Map())),
+  Layer.provideMerge(Layer.suspend(() => layerPresence))
+)
+
+/** Nothing is ever told. */
+export const layerPresence = Layer.mock(Presence)({
+  session: () => undefined,
+  isContended: () => false,
+  onlineOf: () => [],
+  watch: () => () => undefined,
+  missing: () => []
+})
 
 const make = Effect.gen(function* () {
   const gateway = yield* Gateway
