@@ -1,6 +1,6 @@
 import { join } from "node:path"
 import type { Duplex } from "node:stream"
-import { openRemote } from "@edge-relay/tunnel/RemoteStream"
+import { ProxyLink } from "@edge-relay/tunnel/ProxyLink"
 import { Effect, Redacted } from "effect"
 import { Child } from "./Child.ts"
 import type { Memory } from "./probe.ts"
@@ -112,11 +112,12 @@ const measure = async (
 }
 
 const open = async (proxy: Proxy, edge: PairedEdge, service: string): Promise<Duplex> => {
-  const { stream } = await openRemote(edge.edgeId, service, {
+  const link = new ProxyLink({
     proxyUrl: proxy.internalUrl,
     internalKey: Redacted.make(proxy.internalKey),
     timeoutMillis: 10_000
-  }).pipe(Effect.runPromise)
+  })
+  const { stream } = await Effect.runPromise(link.open({ edgeId: edge.edgeId, service }))
   stream.on("error", () => undefined)
   return stream
 }

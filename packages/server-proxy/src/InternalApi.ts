@@ -4,19 +4,19 @@ import type { Duplex } from "node:stream"
 import { Context, Effect, FiberSet, Layer, Option, Redacted, Schema } from "effect"
 import { EdgeId } from "@edge-relay/domain/Edges"
 import { SessionStore, SessionSummary } from "@edge-relay/domain/SessionStore"
-import { STREAM_PROTOCOL } from "@edge-relay/tunnel/StreamUpgrade"
+import { type Dial, LINK_PATH, LINK_PROTOCOL } from "@edge-relay/tunnel/LinkProtocol"
+import { encodeRefusal } from "@edge-relay/tunnel/StreamRefusal"
 import * as Tracing from "@edge-relay/tunnel/Tracing"
 import { TunnelServer } from "@edge-relay/tunnel/TunnelServer"
 import { Config } from "./Config.ts"
 import { sendEvents } from "./InternalEvents.ts"
-import { InternalStreams } from "./InternalStreams.ts"
+import { InternalStreams, STREAM_PROTOCOL } from "./InternalStreams.ts"
 import { internalServerOptions, limitConnections, listenScoped } from "@edge-relay/server/Listening"
 import * as ProxyMetrics from "./ProxyMetrics.ts"
 import { Readiness } from "./Readiness.ts"
 
 /**
- * The internal port: the live tunnels as JSON, their events, and streams to them as raw sockets, for the api and
- * for operators. All but health and metrics wants the shared key.
+ * The internal port: the live tunnels as JSON, their events, and streams to them, for the api and for operators. All but health and metrics wants the shared key.
  */
 export class InternalApi extends Context.Service<InternalApi, { readonly port: number }>()(
   "@edge-relay/server-proxy/InternalApi"
@@ -27,8 +27,8 @@ export class InternalApi extends Context.Service<InternalApi, { readonly port: n
   )
 }
 
-/** Each stream that is open is one: five to each of the 20,000 tunnels that a proxy takes unless told otherwise. */
-const MAX_CONNECTIONS = 100_000
+/** Links of many apis, operators, and streams that have a connection of their own. */
+const MAX_CONNECTIONS = 10_000
 
 const make = Effect.gen(function* () {
   const { internalHost, internalKey, internalPort } = yield* Config
@@ -38,7 +38,22 @@ const make = Effect.gen(function* () {
   const metrics = yield* ProxyMetrics.make(tunnels.totals)
   const tracer = yield* Tracing.tracer
   const run = yield* FiberSet.makeRuntime()
-  const streams = new InternalStreams()
+  const streams = new InternalStreams({
+    open: ({ edgeId, service, traceparent }) => {
+      const opening = tunnels.open(edgeId, service)
+      return tracer === undefined
+        ? opening
+        : Effect.withSpan(opening, "InternalApi.stream", {
+            kind: "server",
+            parent: Option.getOrUndefined(Tracing.parentOf(traceparent)),
+            attributes: { "edge_relay.edge_id": edgeId, "edge_relay.service": service }
+          })
+    },
+    fork: (effect) => {
+      const fiber = run(effect)
+      return () => fiber.interruptUnsafe()
+    }
+  })
   const isAuthorized = bearerCheck(internalKey)
 
   const ready = Effect.gen(function* () {
@@ -88,12 +103,8 @@ const make = Effect.gen(function* () {
       if (method === "GET") return sessionOf(edgeId)
       return method === "DELETE" ? close(edgeId, searchParams) : Effect.succeed(notAllowed("GET, DELETE"))
     }
-    const streamId = CANCEL_PATH.exec(pathname)?.[1]
-    if (streamId !== undefined) {
-      if (method !== "DELETE") return Effect.succeed(notAllowed("DELETE"))
-      return Effect.sync(() =>
-        streams.cancel(streamId) ? noContent : problem(404, "not_found", "no such stream")
-      )
+    if (pathname === LINK_PATH) {
+      return Effect.succeed(problem(426, "upgrade_required", `links open by Upgrade: ${LINK_PROTOCOL}`))
     }
     if (edgeIdIn(pathname, STREAM_PATH) !== undefined) {
       return Effect.succeed(problem(426, "upgrade_required", `streams open by Upgrade: ${STREAM_PROTOCOL}`))
@@ -124,29 +135,24 @@ const make = Effect.gen(function* () {
     const url = URL.parse(request.url ?? "", "http://proxy")
     const edgeId = url && edgeIdIn(url.pathname, STREAM_PATH)
     if (!isAuthorized(request)) return turnDown(socket, unauthorized)
-    if (!edgeId || request.method !== "GET" || request.headers.upgrade?.toLowerCase() !== STREAM_PROTOCOL) {
-      return turnDown(socket, problem(404, "not_found", `no such path, or not Upgrade: ${STREAM_PROTOCOL}`))
+    const wanted = request.method === "GET" ? request.headers.upgrade?.toLowerCase() : undefined
+    if (url?.pathname === LINK_PATH && wanted === LINK_PROTOCOL) return streams.link(socket, head)
+    if (!edgeId || wanted !== STREAM_PROTOCOL) {
+      return turnDown(socket, problem(404, "not_found", "no such path, or not an Upgrade that it knows"))
     }
-    const service = url.searchParams.get("service") ?? "http"
-    const opening = tunnels.open(edgeId, service)
-    const traced =
-      tracer === undefined
-        ? opening
-        : Effect.withSpan(opening, "InternalApi.stream", {
-            kind: "server",
-            parent: Option.getOrUndefined(Tracing.parentOf(headerOf(request, "traceparent"))),
-            attributes: { "edge_relay.edge_id": edgeId, "edge_relay.service": service }
-          })
-    const fiber = run(
-      Effect.map(streams.join(traced, socket, head), (refusal) => {
-        if (refusal !== undefined)
-          turnDown(socket, problem(refusal.status, refusal.body.code, refusal.body.detail, refusal.body))
-      })
-    )
-    // Whoever asked may go before there is an answer.
-    socket.once("close", () => fiber.interruptUnsafe())
+    const traceparent = headerOf(request, "traceparent")
+    const dial: Dial = {
+      edgeId,
+      service: url.searchParams.get("service") ?? "http",
+      ...(traceparent === undefined ? {} : { traceparent })
+    }
+    streams.join(dial, socket, head, (reason) => {
+      const { status, body } = encodeRefusal(reason)
+      turnDown(socket, problem(status, body.code, body.detail, body))
+    })
   }
 
+  yield* Effect.addFinalizer(() => Effect.sync(() => streams.close()))
   const server = createServer(internalServerOptions, onRequest).on("upgrade", onUpgrade)
   yield* limitConnections(server, MAX_CONNECTIONS)
   const port = yield* listenScoped(server, internalHost, internalPort, "INTERNAL_PORT")
@@ -160,7 +166,6 @@ interface Answer {
 }
 
 const SESSION_PATH = /^\/internal\/sessions\/([^/]+)$/
-const CANCEL_PATH = /^\/internal\/streams\/(\d+)$/
 const STREAM_PATH = /^\/internal\/edges\/([^/]+)\/stream$/
 
 const decodeEdgeId = Schema.decodeUnknownOption(EdgeId)

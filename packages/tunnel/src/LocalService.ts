@@ -1,5 +1,6 @@
 import { connect, type Socket } from "node:net"
 import type { Duplex } from "node:stream"
+import * as PrefixedText from "./PrefixedText.ts"
 import { splice } from "./Splice.ts"
 import { DEFAULT_SERVICE, encodeConnected, encodeRefusal, type Refusal } from "./TunnelProtocol.ts"
 
@@ -17,10 +18,15 @@ export interface LocalServiceOptions {
 
 /** A v2 data stream, on the edge's side: reads which service is wanted, connects it, says how that went. */
 export const serve = (stream: Duplex, options: LocalServiceOptions): void => {
-  readServiceName(stream, options.connectTimeoutMillis, (name) => {
+  const { connectTimeoutMillis: timeoutMillis } = options
+  PrefixedText.read(stream, { maxBytes: MAX_NAME, timeoutMillis }, (name, failure) => {
+    if (failure === "too_long") {
+      return decline(stream, "noSuchService", `a service's name has at most ${MAX_NAME} bytes`)
+    }
+    if (name === undefined) return void stream.destroy()
     const target = options.services.get(name)
     if (target === undefined) return decline(stream, "noSuchService", `no service ${JSON.stringify(name)}`)
-    connectTarget(stream, target, options.connectTimeoutMillis, {
+    connectTarget(stream, target, timeoutMillis, {
       onConnected: (socket) => {
         stream.write(encodeConnected())
         splice(stream, socket)
@@ -45,43 +51,6 @@ export const serveV1 = (stream: Duplex, options: LocalServiceOptions): void => {
 
 /** Of a service's name in UTF-8. A longer one is none of ours, and is not waited for. */
 const MAX_NAME = 255
-
-const readServiceName = (stream: Duplex, timeoutMillis: number, onName: (name: string) => void): void => {
-  let length: number | undefined
-  const done = () => {
-    clearTimeout(timer)
-    stream.off("readable", onReadable)
-    stream.off("end", onBroken)
-    stream.off("close", done)
-  }
-  const onBroken = () => {
-    done()
-    stream.destroy()
-  }
-  const onReadable = () => {
-    length ??= read(stream, 2)?.readUInt16BE(0)
-    if (length === undefined) return
-    if (length > MAX_NAME) {
-      done()
-      return decline(stream, "noSuchService", `a service's name has at most ${MAX_NAME} bytes`)
-    }
-    const name = length === 0 ? Buffer.alloc(0) : read(stream, length)
-    if (name === undefined) return
-    done()
-    onName(name.toString("utf8"))
-  }
-  const timer = setTimeout(onBroken, timeoutMillis)
-  stream.on("readable", onReadable)
-  stream.on("end", onBroken)
-  stream.on("close", done)
-}
-
-/** Exactly so many bytes, or none yet. */
-const read = (stream: Duplex, size: number): Buffer | undefined => {
-  const bytes: Buffer | null = stream.read(size)
-  // At a stream's end `read` gives what is left, however little: the `end` that follows deals with it.
-  return bytes === null || bytes.length < size ? undefined : bytes
-}
 
 const connectTarget = (
   stream: Duplex,

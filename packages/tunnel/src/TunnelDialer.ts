@@ -1,7 +1,8 @@
 import { Context, Effect, Layer, type Redacted } from "effect"
 import type { EdgeId } from "@edge-relay/domain/Edges"
 import { DialError, EdgeOffline, type EdgeStream, ProxyUnavailable } from "./DialError.ts"
-import { openRemote } from "./RemoteStream.ts"
+import type { Dial } from "./LinkProtocol.ts"
+import { ProxyLink } from "./ProxyLink.ts"
 import { SessionDirectory } from "./SessionDirectory.ts"
 import * as Tracing from "./Tracing.ts"
 
@@ -34,6 +35,16 @@ const makeRemote = Effect.fnUntraced(function* ({
   readonly timeoutMillis?: number
 }) {
   const directory = yield* SessionDirectory
+  const links = new Map<string, ProxyLink>()
+  yield* Effect.addFinalizer(() => Effect.sync(() => links.forEach((link) => link.close())))
+
+  const linkTo = (proxyUrl: string): ProxyLink => {
+    const known = links.get(proxyUrl)
+    if (known !== undefined) return known
+    const link = new ProxyLink({ proxyUrl, internalKey, timeoutMillis })
+    links.set(proxyUrl, link)
+    return link
+  }
 
   const locate = (edgeId: EdgeId) =>
     directory.locate(edgeId).pipe(
@@ -48,8 +59,8 @@ const makeRemote = Effect.fnUntraced(function* ({
     open: Effect.fn("TunnelDialer.open", { kind: "client" })(function* (edgeId, service) {
       const traceparent = yield* Tracing.traceparent
       const proxyUrl = yield* locate(edgeId)
-      const open = (proxyUrl: string) =>
-        openRemote(edgeId, service, { proxyUrl, internalKey, timeoutMillis, traceparent })
+      const dial: Dial = { edgeId, service, ...(traceparent === undefined ? {} : { traceparent }) }
+      const open = (proxyUrl: string) => linkTo(proxyUrl).open(dial)
       return yield* open(proxyUrl).pipe(
         Effect.catchIf(mayHaveMoved, (error) =>
           Effect.flatMap(locate(edgeId), (now) => (now === proxyUrl ? Effect.fail(error) : open(now)))

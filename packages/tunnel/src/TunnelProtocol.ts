@@ -1,4 +1,5 @@
 import { Schema } from "effect"
+import * as PrefixedText from "./PrefixedText.ts"
 
 /**
  * What the two ends of a tunnel say to each other above yamux: the WebSocket's subprotocols and close codes,
@@ -71,7 +72,7 @@ export type Drain = typeof Drain.Type
 export const DEFAULT_SERVICE = "http"
 
 /** A big-endian 16-bit length and the service's name in UTF-8. */
-export const encodePreface = (service: string): Buffer => lengthPrefixed(service)
+export const encodePreface = (service: string): Buffer => PrefixedText.encode(service)
 
 /** The agent's first byte on a data stream. All but `connected` are followed by a reason and a close. */
 export const StatusByte = { connected: 0, refused: 1, unreachable: 2, noSuchService: 3, busy: 4 } as const
@@ -93,7 +94,7 @@ export interface DecodedRefusal {
 export const encodeConnected = (): Buffer => Buffer.from([StatusByte.connected])
 
 export const encodeRefusal = (refusal: Refusal, reason: string): Buffer =>
-  Buffer.concat([Buffer.from([StatusByte[refusal]]), lengthPrefixed(reason)])
+  Buffer.concat([Buffer.from([StatusByte[refusal]]), PrefixedText.encode(reason)])
 
 /** What an answer that does not begin with `connected` says; undefined while incomplete. */
 export const decodeRefusal = (bytes: Buffer): DecodedRefusal | undefined => {
@@ -101,22 +102,6 @@ export const decodeRefusal = (bytes: Buffer): DecodedRefusal | undefined => {
   if (byte === undefined) return undefined
   const refusal = refusals[byte]
   if (refusal === undefined) return { refusal: "unknown", reason: `status byte ${byte}` }
-  const reason = decodeLengthPrefixed(bytes, 1)
+  const reason = PrefixedText.decode(bytes, 1)
   return reason && { refusal, reason: reason.value }
-}
-
-const MAX_PREFIXED = 0xffff
-
-const lengthPrefixed = (text: string): Buffer => {
-  const bytes = Buffer.from(text).subarray(0, MAX_PREFIXED)
-  const encoded = Buffer.allocUnsafe(2 + bytes.length)
-  encoded.writeUInt16BE(bytes.length, 0)
-  encoded.set(bytes, 2)
-  return encoded
-}
-
-const decodeLengthPrefixed = (bytes: Buffer, start: number) => {
-  if (bytes.length < start + 2) return undefined
-  const end = start + 2 + bytes.readUInt16BE(start)
-  return bytes.length < end ? undefined : { value: bytes.toString("utf8", start + 2, end), end }
 }

@@ -237,7 +237,7 @@ describe("yamux sending in turn", () => {
     assert.isTrue(sizes.every((size) => size <= 64 * 1024))
     await peer.sent()
     peer.stream().write("lone")
-    await new Promise((resolve) => process.nextTick(resolve))
+    await turn()
     assert.strictEqual(peer.transport.messages.length, 1)
   })
 

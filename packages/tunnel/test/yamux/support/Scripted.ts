@@ -54,8 +54,8 @@ export class Scripted {
   }
 }
 
-/** After everything that is due now: ticks, promises, and one round of the event loop. */
-export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+/** After everything that is due now, and what it sends at the end of its round of the event loop. */
+export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
 
 export const codeOf = (error: unknown): string | undefined =>
   error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined

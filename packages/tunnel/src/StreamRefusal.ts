@@ -1,28 +1,8 @@
 import { Schema } from "effect"
 import type { EdgeId } from "@edge-relay/domain/Edges"
 import { type DialError, EdgeBusy, EdgeOffline, EdgeRefused, EdgeReset, EdgeTimeout } from "./DialError.ts"
-import type { ProtocolVersion } from "./TunnelProtocol.ts"
 
-/**
- * How a server asks a proxy for a stream to an edge, over the proxy's internal port: an HTTP upgrade whose 101
- * is followed by the stream's own bytes, and whose refusals say what {@link DialError} says.
- */
-
-export const STREAM_PROTOCOL = "edge-relay-stream"
-
-/** On the 101: what the edge speaks. A `v1` stream is good for one HTTP exchange. */
-export const PROTOCOL_HEADER = "edge-relay-protocol"
-
-/** On the 101: what the stream is cancelled by, at {@link cancelPath}. */
-export const STREAM_HEADER = "edge-relay-stream-id"
-
-export const cancelPath = (streamId: string): string => `/internal/streams/${streamId}`
-
-export const protocolOf = (header: string | ReadonlyArray<string> | undefined): ProtocolVersion =>
-  header === "v1" ? "v1" : "v2"
-
-export const streamPath = (edgeId: EdgeId, service: string): string =>
-  `/internal/edges/${edgeId}/stream?service=${encodeURIComponent(service)}`
+/** Why a proxy opened no stream, as it says so to an api: what {@link DialError} says, in RFC 9457's shape. */
 
 /** The body of a refusal (RFC 9457), without `type` and `title`. */
 const Refusal = Schema.Union([
@@ -39,7 +19,7 @@ const Refusal = Schema.Union([
 type Refusal = typeof Refusal.Type
 
 /** What a proxy itself can tell; that it is unavailable is for others to say. */
-type LocalReason = Exclude<DialError["reason"], { readonly _tag: "ProxyUnavailable" }>
+export type LocalReason = Exclude<DialError["reason"], { readonly _tag: "ProxyUnavailable" }>
 
 export const encodeRefusal = (
   reason: LocalReason
