@@ -119,6 +119,7 @@ const open = async (proxy: Proxy, edge: PairedEdge, service: string): Promise<Du
   })
   const { stream } = await Effect.runPromise(link.open({ edgeId: edge.edgeId, service }))
   stream.on("error", () => undefined)
+  stream.once("close", () => link.close())
   return stream
 }
 
