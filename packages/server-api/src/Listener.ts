@@ -116,6 +116,7 @@ const make = Effect.gen(function* () {
   server.on("upgrade", (request, socket, head) => {
     if (!gateway.upgrade(request, socket, head)) socket.destroy()
   })
+  server.on("connect", GatewayServer.onConnect)
   server.on("clientError", GatewayServer.onClientError)
   yield* limitConnections(server, maxConnections)
 

@@ -11,7 +11,7 @@ import type { DialFailure, EdgePool } from "./EdgePool.ts"
 import * as GatewayProblem from "./GatewayProblem.ts"
 import { withoutStrayLocation } from "./Redirect.ts"
 import type { RequestHead } from "./RequestHead.ts"
-import type { ResponseHead } from "./ResponseHead.ts"
+import { MalformedResponse, type ResponseHead } from "./ResponseHead.ts"
 
 /**
  * One request on its way to an edge, and the answer on its way back. It ends once: with the edge's answer, with
@@ -200,6 +200,10 @@ export class Exchange implements ConnectionSink {
     this.status = head.status
     const { request, requestId, response, renewedCookie } = this.forwarding
     if (head.status === 101) {
+      // RFC 9110 §7.8.
+      if (!isOffered(head.upgrade, this.forwarding.head.upgrade)) {
+        throw new MalformedResponse("an upgrade to what was not asked for")
+      }
       if (renewedCookie !== undefined) head.headers.push("Set-Cookie", renewedCookie)
       this.#switchHead = head
       return
@@ -324,3 +328,11 @@ export class Exchange implements ConnectionSink {
     this.#owner.onEnded(this)
   }
 }
+
+const isOffered = (chosen = "", offered = ""): boolean => {
+  const names = protocols(offered)
+  return protocols(chosen).every((name) => name !== "" && names.includes(name))
+}
+
+const protocols = (upgrade: string): ReadonlyArray<string> =>
+  upgrade.split(",").map((name) => name.trim().toLowerCase())

@@ -20,12 +20,22 @@ export const serverOptions: ServerOptions = {
   /** Longer than the 60 s of common load balancers, which would else ask on a connection that we close. */
   keepAliveTimeout: 65_000,
   noDelay: true,
-  /** `Upgrade` is an offer: with a body, or to HTTP/2, the request is answered as if it were not there. */
-  shouldUpgradeCallback: ({ headers }: IncomingMessage) =>
+  /** A browser that is gone without a word is noticed, though nothing is to be said to it: an idle event stream's. */
+  keepAlive: true,
+  keepAliveInitialDelay: 60_000,
+  /**
+   * `Upgrade` is an offer: with a body, in HTTP/1.0 (RFC 9110 §7.8), or to what carries HTTP itself, the request is
+   * answered as if it were not there.
+   */
+  shouldUpgradeCallback: ({ headers, httpVersion }: IncomingMessage) =>
+    httpVersion === "1.1" &&
     headers["content-length"] === undefined &&
     headers["transfer-encoding"] === undefined &&
-    headers.upgrade?.toLowerCase() !== "h2c"
+    !carriesHttp.test(headers.upgrade ?? "")
 }
+
+/** Requests inside would come to the edge past all that is checked and said here, `X-Edge-User` above all. */
+const carriesHttp = /(?:^|,)[\t ]*(?:h2c?|h3|http|tls)[\t ]*(?:[,/]|$)/i
 
 const answers: {
   readonly [code: string]: readonly [
@@ -54,6 +64,18 @@ export const onClientError = (error: NodeJS.ErrnoException, socket: Duplex): voi
   if (answer?.headersSent === true && !answer.writableEnded) return void socket.destroy()
   if (answer?.headersSent === true || isDiscarding(socket)) return void socket.end()
   const [reason, problem] = answers[error.code ?? ""] ?? ["Bad Request", plain(new Problem.BadMessage({}))]
+  refuse(socket, reason, problem)
+}
+
+/** Listener of `connect`: nobody's proxy. */
+export const onConnect = (_: IncomingMessage, socket: Duplex): void => {
+  socket.on("error", () => undefined)
+  // Behind a request that is yet to be answered, an answer would be taken for that one's.
+  if (answerOf(socket)) return void socket.destroy()
+  refuse(socket, "Bad Request", plain(new Problem.BadMessage({})))
+}
+
+const refuse = (socket: Duplex, reason: string, problem: ReturnType<typeof plain>): void => {
   const requestId = randomUUID()
   const body = JSON.stringify({ type: "about:blank", ...problem, requestId })
   socket.end(

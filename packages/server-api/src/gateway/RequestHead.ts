@@ -71,7 +71,8 @@ export const read = (
       case "content-length":
         if (body !== "none") return { malformed: "the length of the body is said twice" }
         body = "length"
-        lines += `${name}: ${value}\r\n`
+        // A server in C may take "010" for eight.
+        lines += `${name}: ${value.replace(/^0+(?=\d)/, "")}\r\n`
         break
       case "transfer-encoding":
         if (body !== "none") return { malformed: "the length of the body is said twice" }

@@ -60,7 +60,7 @@ export const parse = (text: string, method: string): ResponseHead => {
         if (length !== undefined) throw new MalformedResponse("two Content-Length")
         length = lengthOf(value)
         // RFC 9110 §8.6: a length may stand in a head without a body, but not in these.
-        if (status !== 204 && status >= 200) headers.push(name, value)
+        if (status !== 204 && status >= 200) headers.push(name, String(length))
         break
       case "transfer-encoding":
         if (chunked || value.toLowerCase() !== "chunked") {

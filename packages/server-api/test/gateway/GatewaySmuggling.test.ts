@@ -127,6 +127,36 @@ describe("Gateway, request smuggling", () => {
     }).pipe(Effect.provide(TestGateway.layer()))
   )
 
+  it.live("says a length in one way, with no zero before it", () =>
+    Effect.gen(function* () {
+      const gateway = yield* TestGateway
+      const { seen, port } = yield* recorder
+      const edgeId = yield* gateway.addEdge(port)
+      yield* sendRaw(
+        gateway.port,
+        `POST /api/edges/${edgeId}/http/ HTTP/1.1\r\nHost: a\r\nCookie: ${gateway.cookie}\r\nContent-Length: 0010\r\n\r\n123456\r\n\r\n`,
+        (text) => text.endsWith("ok")
+      )
+      assert.include(seen.join(""), "\r\nContent-Length: 10\r\n")
+      const zero = yield* gateway.addEdge(yield* scriptedOrigin("HTTP/1.1 200 OK\r\nContent-Length: 02\r\n\r\nok"))
+      assert.strictEqual((yield* ask(gateway, `/api/edges/${zero}/http/`)).headers["content-length"], "2")
+    }).pipe(Effect.provide(TestGateway.layer()))
+  )
+
+  it.live("is nobody's proxy", () =>
+    Effect.gen(function* () {
+      const gateway = yield* TestGateway
+      const connect = `CONNECT a.test:80 HTTP/1.1\r\nHost: a.test:80\r\nCookie: ${gateway.cookie}\r\n\r\n`
+      const received = yield* sendRaw(gateway.port, connect)
+      assert.match(received, /^HTTP\/1\.1 400 [^]*"code":"bad_message"/)
+      // Behind a request that waits for its answer there is none.
+      const edgeId = yield* gateway.addEdge(yield* rawOrigin((socket) => socket.resume()))
+      const first = `GET /api/edges/${edgeId}/http/ HTTP/1.1\r\nHost: a\r\nCookie: ${gateway.cookie}\r\n\r\n`
+      assert.strictEqual(yield* sendRaw(gateway.port, first + connect), "")
+      yield* eventually("the end at the edge", () => gateway.edge(edgeId).streams.size === 0)
+    }).pipe(Effect.provide(TestGateway.layer()))
+  )
+
   it.live("sends the edge the path of a target in absolute form, and nothing of its host", () =>
     Effect.gen(function* () {
       const gateway = yield* TestGateway

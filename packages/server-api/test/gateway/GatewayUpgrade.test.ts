@@ -203,6 +203,55 @@ describe("Gateway, upgrades", () => {
     }).pipe(Effect.provide(TestGateway.layer()))
   )
 
+  it.live.each([
+    ["h2c among others", "1.1", "Upgrade: websocket, H2C"],
+    ["h2c in a second line", "1.1", "Upgrade: websocket\r\nUpgrade: h2c"],
+    ["h2c first", "1.1", "Upgrade: h2c,x"],
+    ["HTTP/2.0", "1.1", "Upgrade: HTTP/2.0"],
+    ["TLS", "1.1", "Upgrade: TLS/1.0, x"],
+    ["anything in HTTP/1.0", "1.0", "Upgrade: x"]
+  ] as const)("ignores an offer of %s", ([, version, lines]) =>
+    Effect.gen(function* () {
+      const gateway = yield* TestGateway
+      const seen: Array<string> = []
+      const edgeId = yield* gateway.addEdge(
+        yield* rawOrigin((socket) => {
+          socket.on("data", (chunk) => {
+            seen.push(chunk.toString("latin1"))
+            socket.write("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nplain")
+          })
+        })
+      )
+      const received = yield* sendRaw(
+        gateway.port,
+        `GET /api/edges/${edgeId}/http/ HTTP/${version}\r\nHost: a\r\nCookie: ${gateway.cookie}\r\nConnection: Upgrade\r\n${lines}\r\n\r\n`,
+        (text) => text.endsWith("plain")
+      )
+      assert.match(received, /^HTTP\/1\.1 200 /)
+      assert.notMatch(seen.join(""), /upgrade/i)
+    }).pipe(Effect.provide(TestGateway.layer()))
+  )
+
+  it.live.each([
+    ["another protocol", "Upgrade: h2c\r\n"],
+    ["one more protocol", "Upgrade: x, h2c\r\n"],
+    ["a protocol without a name", ""]
+  ] as const)("does not let an edge switch to %s than what was asked for", ([, line]) =>
+    Effect.gen(function* () {
+      const gateway = yield* TestGateway
+      const edgeId = yield* gateway.addEdge(
+        yield* scriptedOrigin(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n${line}\r\nbytes`)
+      )
+      const received = yield* sendRaw(
+        gateway.port,
+        `GET /api/edges/${edgeId}/http/ HTTP/1.1\r\nHost: a\r\nCookie: ${gateway.cookie}\r\nConnection: Upgrade\r\nUpgrade: x, y\r\n\r\n`
+      )
+      assert.match(received, /^HTTP\/1\.1 502 /)
+      assert.include(received, "edge_reset")
+      yield* eventually("the stream's end", () => gateway.edge(edgeId).streams.size === 0)
+    }).pipe(Effect.provide(TestGateway.layer()))
+  )
+
   it.live("ignores an offer of HTTP/2, and one with a body", () =>
     Effect.gen(function* () {
       const gateway = yield* TestGateway

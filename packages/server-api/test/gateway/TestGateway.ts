@@ -18,7 +18,7 @@ import * as net from "node:net"
 import { EdgeAccess } from "../../src/gateway/EdgeAccess.ts"
 import { Gateway, type GatewayOptions } from "../../src/gateway/Gateway.ts"
 import { GatewayAuth } from "../../src/gateway/GatewayAuth.ts"
-import { onClientError, serverOptions } from "../../src/gateway/GatewayServer.ts"
+import { onClientError, onConnect, serverOptions } from "../../src/gateway/GatewayServer.ts"
 import * as RequestTarget from "../../src/gateway/RequestTarget.ts"
 import * as RemovedEdges from "../../src/gateway/RemovedEdges.ts"
 import { Traffic } from "../../src/gateway/Traffic.ts"
@@ -166,6 +166,7 @@ const make = Effect.gen(function* () {
     RequestTarget.toOriginForm(request)
     if (!gateway.upgrade(request, socket, head)) socket.destroy()
   })
+  server.on("connect", onConnect)
   server.on("clientError", onClientError)
   const port = yield* listening(server)
 
