@@ -1,45 +1,15 @@
 import { connect } from "node:net"
-import type { Duplex } from "node:stream"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Scope } from "effect"
 import { eventually, eventuallyEffect } from "../../tunnel/test/support/Eventually.ts"
-import { connectRaw, type RawAgent, type RawAgentOptions } from "../../tunnel/test/support/RawAgent.ts"
+import { connectRaw } from "../../tunnel/test/support/RawAgent.ts"
 import { closed, readAll, readExactly } from "../../tunnel/test/support/Streams.ts"
 import { tokenOf } from "../../tunnel/test/support/TestTokens.ts"
 import { slowHead } from "../../server/test/support/SlowHead.ts"
+import { connected, dial, fill, online } from "./support/OnlineAgent.ts"
 import { ask, askJson, dialerTo, startServer } from "./support/TestServer.ts"
 
 const { edgeId, tenantId, tokenId } = tokenOf(1)
-
-type TestServer = Effect.Success<ReturnType<typeof startServer>>
-
-const online = Effect.fnUntraced(function* (server: TestServer, options: RawAgentOptions = {}) {
-  const agent = yield* connectRaw(server.tunnelUrl, options)
-  yield* eventuallyEffect(
-    "online",
-    Effect.map(ask(`${server.internalUrl}/internal/sessions/${edgeId}`), ({ status }) => status === 200)
-  )
-  return agent
-})
-
-/** Dials while the agent, by hand, does `answer` with the stream, its preface read. */
-const dial = Effect.fnUntraced(function* (
-  server: TestServer,
-  agent: RawAgent,
-  answer: (stream: Duplex) => void
-) {
-  const before = agent.streams.length
-  const opening = yield* Effect.forkChild(server.dialer.open(edgeId, "http"), { startImmediately: true })
-  yield* eventually("a stream", () => agent.streams.length > before)
-  const theirs = agent.streams[before]
-  if (theirs === undefined) return yield* Effect.die("no stream")
-  if (agent.control !== undefined) yield* Effect.promise(() => readExactly(theirs, "xxhttp".length))
-  answer(theirs)
-  const { stream, protocol } = yield* Fiber.join(opening)
-  return { ours: stream, theirs, protocol }
-})
-
-const connected = (stream: Duplex) => void stream.write(Buffer.from([0]))
 
 describe("the internal port", () => {
   it.live("ends a head that does not come", () =>
@@ -341,22 +311,6 @@ describe("a stream over the internal port", () => {
     })
   )
 })
-
-/** Writes until nothing more goes. */
-const fill = (stream: Duplex) =>
-  Effect.promise(
-    () =>
-      new Promise<void>((resolve) => {
-        let quiet: NodeJS.Timeout | undefined
-        const write = () => {
-          clearTimeout(quiet)
-          quiet = setTimeout(resolve, 200)
-          while (stream.write(Buffer.alloc(65_536)));
-          stream.once("drain", write)
-        }
-        write()
-      })
-  )
 
 describe("what the database tells", () => {
   it.live("closes the tunnels of a revoked token and of a removed edge within a second", () =>
