@@ -13,6 +13,7 @@ import { Gateway } from "./gateway/Gateway.ts"
 import * as GatewayProblem from "./gateway/GatewayProblem.ts"
 import * as GatewayRoute from "./gateway/GatewayRoute.ts"
 import * as GatewayServer from "./gateway/GatewayServer.ts"
+import { inTurn } from "./gateway/Pipeline.ts"
 import * as RequestTarget from "./gateway/RequestTarget.ts"
 import { InternalServer } from "./InternalServer.ts"
 import { drain, limitConnections, listen } from "@edge-relay/server/Listening"
@@ -92,13 +93,13 @@ const make = Effect.gen(function* () {
   })
   // The gateway comes first, and looks at raw headers only: what is set or read through Node's objects of headers
   // costs a quarter of a small request, and loses the order and the spelling of doubled ones.
-  server.on("request", (request, response) => {
+  const answer = (request: IncomingMessage, response: ServerResponse): void => {
     RequestTarget.toOriginForm(request)
     if (gateway.handle(request, response)) return
     begin(request, response)
     if (!isMalformed(request, response)) handle(request, response)
-  })
-  server.on("checkContinue", (request, response) => {
+  }
+  const answerExpecting = (request: IncomingMessage, response: ServerResponse): void => {
     RequestTarget.toOriginForm(request)
     if (gateway.handle(request, response, { expectsContinue: true })) return
     begin(request, response)
@@ -106,7 +107,9 @@ const make = Effect.gen(function* () {
     // A body that is refused for its size need not be sent first.
     if (Number(request.headers["content-length"] ?? 0) <= maxBodyBytes) response.writeContinue()
     handle(request, response)
-  })
+  }
+  server.on("request", (request, response) => inTurn(request, response, answer))
+  server.on("checkContinue", (request, response) => inTurn(request, response, answerExpecting))
   // RFC 9110 §10.1.1 has nothing to expect but 100-continue.
   server.on("checkExpectation", (request, response) => {
     begin(request, response)

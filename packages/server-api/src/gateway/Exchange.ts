@@ -266,15 +266,26 @@ export class Exchange implements ConnectionSink {
 
   /** Called every now and then. */
   checkDeadline(now: number): void {
-    // A browser that is still sending is not waited for by anybody but the edge.
-    const isWaiting = this.forwarding.expectsContinue && !this.#continued && this.bytesOut === 0
-    const isBrowsersTurn = !isWaiting && !this.#sent && this.#connection?.needsDrain === false
-    if (isBrowsersTurn) {
-      if (now - this.#activeAt < this.#owner.uploadIdleMillis) return
-      this.fail(new Problem.RequestTimeout({ detail: "The rest of the request did not come in time." }))
-    } else if (now >= this.#deadline) {
+    if (now >= this.#deadline && !this.#isBrowsersTurn()) {
       this.fail(new Problem.EdgeTimeout({ detail: "The edge did not begin to answer in time." }))
+    } else if (this.#isUploading() && now - this.#activeAt >= this.#owner.uploadIdleMillis) {
+      this.fail(
+        this.#isBrowsersTurn()
+          ? new Problem.RequestTimeout({ detail: "The rest of the request did not come in time." })
+          : new Problem.EdgeTimeout({ detail: "The edge did not take the rest of the request in time." })
+      )
     }
+  }
+
+  /** The body is on its way, and not waited with for the edge's word. */
+  #isUploading(): boolean {
+    const isWaiting = this.forwarding.expectsContinue && !this.#continued && this.bytesOut === 0
+    return !this.#sent && !isWaiting && this.#connection !== undefined
+  }
+
+  /** A browser that is still sending is not waited for by anybody but the edge. */
+  #isBrowsersTurn(): boolean {
+    return this.#isUploading() && this.#connection?.needsDrain === false
   }
 
   /** Whoever asked may ask no more. */

@@ -249,6 +249,43 @@ describe("Gateway, when somebody gives up", () => {
     }).pipe(Effect.provide(TestGateway.layer()))
   )
 
+  it.live("takes pipelined requests in turn, and sees the browser go, whatever it had asked", () =>
+    Effect.gen(function* () {
+      const gateway = yield* TestGateway
+      const seen: Array<string> = []
+      const waiting: Array<() => void> = []
+      const edgeId = yield* gateway.addEdge(
+        yield* httpOrigin((request, response) => {
+          seen.push(`${request.method} ${request.url}`)
+          request.resume()
+          waiting.push(() => response.end(request.url))
+        })
+      )
+      const head = (method: string, target: string, more = "") =>
+        `${method} /api/edges/${edgeId}/http/${target} HTTP/1.1\r\nHost: a\r\nCookie: ${gateway.cookie}\r\n${more}\r\n`
+      const browser = net.connect({ port: gateway.port, host: "127.0.0.1" })
+      let received = ""
+      browser.on("error", () => undefined)
+      browser.on("data", (chunk) => (received += chunk.toString("latin1")))
+      browser.write(head("GET", "1") + head("POST", "2", "Content-Length: 5\r\n") + "hello" + head("GET", "3"))
+      browser.write(head("GET", "4").repeat(80))
+      for (let count = 1; count <= 3; count++) {
+        yield* eventually(`request ${count}`, () => seen.length === count)
+        assert.strictEqual(gateway.edge(edgeId).streams.size, 1)
+        waiting[count - 1]?.()
+        yield* eventually(`answer ${count}`, () => received.endsWith(`/${count}`))
+      }
+      assert.deepStrictEqual(seen.slice(0, 3), ["GET /1", "POST /2", "GET /3"])
+      yield* eventually("the fourth", () => seen.length === 4)
+      browser.destroy()
+      yield* eventually("none at the edge", () => gateway.edge(edgeId).streams.size === 0)
+      assert.lengthOf(seen, 4)
+      // Nobody sends so many ahead in earnest.
+      assert.strictEqual(yield* sendRaw(gateway.port, head("GET", "5").repeat(200)), "")
+      yield* eventually("none at the edge again", () => gateway.edge(edgeId).streams.size === 0)
+    }).pipe(Effect.provide(TestGateway.layer()))
+  )
+
   it.live("resets the edge's request within 100 ms of the browser's going away", () =>
     Effect.gen(function* () {
       const gateway = yield* TestGateway

@@ -102,6 +102,28 @@ describe("Gateway, uploads that stall", () => {
     }).pipe(Effect.provide(layer))
   )
 
+  it.live("breaks off where the edge has begun to answer, and takes no more", () =>
+    Effect.gen(function* () {
+      const gateway = yield* TestGateway
+      const edgeId = yield* gateway.addEdge(
+        yield* rawOrigin((socket) => {
+          socket.once("data", () => {
+            socket.pause()
+            socket.write("HTTP/1.1 200 OK\r\n\r\nbegun")
+          })
+        })
+      )
+      const size = 64 * 1024 * 1024
+      const received = yield* sendRaw(
+        gateway.port,
+        post(gateway, edgeId, `Content-Length: ${size}`, "x".repeat(size))
+      )
+      assert.include(received, "begun")
+      yield* eventually("the stream's end", () => gateway.edge(edgeId).streams.size === 0)
+      assert.strictEqual(gateway.traffic.recent(edgeId)[0]?.cause, "edge_timeout")
+    }).pipe(Effect.provide(layer))
+  )
+
   it.live("lets one go on that is slow but does not stop, and an edge think that has it all", () =>
     Effect.gen(function* () {
       const gateway = yield* TestGateway

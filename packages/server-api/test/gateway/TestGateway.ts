@@ -19,6 +19,7 @@ import { EdgeAccess } from "../../src/gateway/EdgeAccess.ts"
 import { Gateway, type GatewayOptions } from "../../src/gateway/Gateway.ts"
 import { GatewayAuth } from "../../src/gateway/GatewayAuth.ts"
 import { onClientError, onConnect, serverOptions } from "../../src/gateway/GatewayServer.ts"
+import { inTurn } from "../../src/gateway/Pipeline.ts"
 import * as RequestTarget from "../../src/gateway/RequestTarget.ts"
 import * as RemovedEdges from "../../src/gateway/RemovedEdges.ts"
 import { Traffic } from "../../src/gateway/Traffic.ts"
@@ -154,14 +155,14 @@ const make = Effect.gen(function* () {
   const server = http.createServer(serverOptions)
   const notForUs = (_: http.IncomingMessage, response: http.ServerResponse) =>
     response.writeHead(404).end("router")
-  server.on("request", (request, response) => {
-    RequestTarget.toOriginForm(request)
-    if (!gateway.handle(request, response)) notForUs(request, response)
-  })
-  server.on("checkContinue", (request, response) => {
-    RequestTarget.toOriginForm(request)
-    if (!gateway.handle(request, response, { expectsContinue: true })) notForUs(request, response)
-  })
+  const answer =
+    (expectsContinue: boolean) =>
+    (request: http.IncomingMessage, response: http.ServerResponse): void => {
+      RequestTarget.toOriginForm(request)
+      if (!gateway.handle(request, response, { expectsContinue })) notForUs(request, response)
+    }
+  server.on("request", (request, response) => inTurn(request, response, answer(false)))
+  server.on("checkContinue", (request, response) => inTurn(request, response, answer(true)))
   server.on("upgrade", (request, socket, head) => {
     RequestTarget.toOriginForm(request)
     if (!gateway.upgrade(request, socket, head)) socket.destroy()
