@@ -58,6 +58,7 @@ export const decodeAnswer = (
 export const linkOptions: Partial<SessionOptions> = {
   maxStreams: 100_000,
   acceptBacklog: 100_000,
+  maxFramePayload: 64 * 1024,
   maxWindow: 4 * INITIAL_WINDOW,
   sessionBudget: 1024 * 1024 * 1024,
   resetBurst: 1_000_000,
