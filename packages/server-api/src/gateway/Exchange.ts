@@ -9,6 +9,7 @@ import { discardBody } from "./DiscardBody.ts"
 import { type Broken, type ConnectionSink, EdgeConnection } from "./EdgeConnection.ts"
 import type { DialFailure, EdgePool } from "./EdgePool.ts"
 import * as GatewayProblem from "./GatewayProblem.ts"
+import { Patience, type PatienceLimits, type Turn } from "./Patience.ts"
 import { withoutStrayLocation } from "./Redirect.ts"
 import type { RequestHead } from "./RequestHead.ts"
 import { MalformedResponse, type ResponseHead } from "./ResponseHead.ts"
@@ -45,10 +46,8 @@ export interface Forwarding {
   ) => void
 }
 
-export interface ExchangeOwner {
+export interface ExchangeOwner extends PatienceLimits {
   readonly now: () => number
-  readonly firstByteMillis: number
-  readonly uploadIdleMillis: number
   readonly onEnded: (exchange: Exchange) => void
   readonly onDied: (exchange: Exchange, failure: DialFailure) => void
 }
@@ -89,10 +88,7 @@ export class Exchange implements ConnectionSink {
   readonly #repeatable: boolean
   #connection: EdgeConnection | undefined
   #giveUpDialing: (() => void) | undefined
-  /** Until when the edge may take to begin its answer. */
-  #deadline: number
-  /** While the browser is sending: when a byte passed last, either way. */
-  #activeAt: number
+  readonly #patience: Patience
   /** The browser has been told to send the body that it announced. */
   #continued = false
   #sent = false
@@ -114,8 +110,7 @@ export class Exchange implements ConnectionSink {
     this.#owner = owner
     this.#repeatable = forwarding.head.body === "none" && isSafeMethod(this.method)
     this.startedAt = owner.now()
-    this.#deadline = this.startedAt + owner.firstByteMillis
-    this.#activeAt = this.startedAt
+    this.#patience = new Patience(owner, this.startedAt)
   }
 
   start(): void {
@@ -150,28 +145,21 @@ export class Exchange implements ConnectionSink {
 
   #pump(connection: EdgeConnection, chunked: boolean): void {
     const { request } = this.forwarding
-    this.#activeAt = this.#owner.now()
+    this.#patience.moved(this.#owner.now())
     request.on("data", (chunk: Buffer) => {
       if (this.#answerEnded || this.#ended) return
       this.bytesOut += chunk.length
-      this.#browserMoved()
+      this.#patience.sent(this.#owner.now())
       if (!(chunked ? connection.writeChunk(chunk) : connection.write(chunk))) request.pause()
     })
     request.once("end", () => {
       if (this.#answerEnded || this.#ended) return
       if (chunked) connection.writeLastChunk()
       this.#sent = true
-      this.#browserMoved()
+      this.#patience.sent(this.#owner.now())
     })
     // The browser broke off: `close` of the response says so too.
     request.on("error", () => undefined)
-  }
-
-  /** The edge's time begins anew, unless it is answering already. */
-  #browserMoved(): void {
-    this.#activeAt = this.#owner.now()
-    if (this.#deadline !== Number.POSITIVE_INFINITY)
-      this.#deadline = this.#activeAt + this.#owner.firstByteMillis
   }
 
   isSent(): boolean {
@@ -179,7 +167,7 @@ export class Exchange implements ConnectionSink {
   }
 
   onDrain(): void {
-    this.#activeAt = this.#owner.now()
+    this.#patience.moved(this.#owner.now())
     this.forwarding.request.resume()
   }
 
@@ -188,7 +176,7 @@ export class Exchange implements ConnectionSink {
     if (head.status === 100) {
       if (!expectsContinue || this.#continued) return
       this.#continued = true
-      this.#activeAt = this.#owner.now()
+      this.#patience.moved(this.#owner.now())
       response.writeContinue()
     } else if (request.httpVersion === "1.1") {
       response.writeInformation(head.status, head.headers)
@@ -196,7 +184,7 @@ export class Exchange implements ConnectionSink {
   }
 
   onHead(head: ResponseHead): void {
-    this.#deadline = Number.POSITIVE_INFINITY
+    this.#patience.answering()
     this.status = head.status
     const { request, requestId, response, renewedCookie } = this.forwarding
     if (head.status === 101) {
@@ -221,7 +209,7 @@ export class Exchange implements ConnectionSink {
     const isWhole = this.#headIsHeld && part.length === this.#whole
     this.#headIsHeld = false
     this.bytesIn += part.length
-    if (!this.#sent) this.#activeAt = this.#owner.now()
+    if (!this.#sent) this.#patience.moved(this.#owner.now())
     if (isWhole && part.length <= joinBytes) {
       this.#answerEnded = true
       response.end(part.toString("latin1"), "latin1")
@@ -252,6 +240,7 @@ export class Exchange implements ConnectionSink {
   onSwitch(stream: Duplex, behind: Buffer | undefined): void {
     this.forwarding.response.off("close", this.#onBrowserGone)
     this.#switched = stream
+    this.#patience.moved(this.#owner.now())
     if (this.#switchHead !== undefined) this.forwarding.onSwitch?.(this, this.#switchHead, stream, behind)
   }
 
@@ -266,26 +255,24 @@ export class Exchange implements ConnectionSink {
 
   /** Called every now and then. */
   checkDeadline(now: number): void {
-    if (now >= this.#deadline && !this.#isBrowsersTurn()) {
-      this.fail(new Problem.EdgeTimeout({ detail: "The edge did not begin to answer in time." }))
-    } else if (this.#isUploading() && now - this.#activeAt >= this.#owner.uploadIdleMillis) {
-      this.fail(
-        this.#isBrowsersTurn()
-          ? new Problem.RequestTimeout({ detail: "The rest of the request did not come in time." })
-          : new Problem.EdgeTimeout({ detail: "The edge did not take the rest of the request in time." })
-      )
-    }
+    const switched = this.#switched
+    const problem =
+      switched === undefined
+        ? this.#patience.check(now, this.#turn())
+        : this.#patience.checkSwitched(now, isOneWay(switched), this.#hasMoved())
+    if (problem !== undefined) this.fail(problem)
   }
 
-  /** The body is on its way, and not waited with for the edge's word. */
-  #isUploading(): boolean {
+  #turn(): Turn {
     const isWaiting = this.forwarding.expectsContinue && !this.#continued && this.bytesOut === 0
-    return !this.#sent && !isWaiting && this.#connection !== undefined
+    if (this.#sent || isWaiting || this.#connection === undefined) return "nobody"
+    return this.#connection.needsDrain ? "edge" : "browser"
   }
 
-  /** A browser that is still sending is not waited for by anybody but the edge. */
-  #isBrowsersTurn(): boolean {
-    return this.#isUploading() && this.#connection?.needsDrain === false
+  #hasMoved(): boolean {
+    const bytes = this.bytesIn + this.bytesOut
+    this.count()
+    return this.bytesIn + this.bytesOut !== bytes
   }
 
   /** Whoever asked may ask no more. */
@@ -339,6 +326,9 @@ export class Exchange implements ConnectionSink {
     this.#owner.onEnded(this)
   }
 }
+
+const isOneWay = (stream: Duplex): boolean =>
+  stream.writableNeedDrain || stream.writableEnded || stream.readableEnded
 
 const isOffered = (chosen = "", offered = ""): boolean => {
   const names = protocols(offered)
