@@ -1,11 +1,12 @@
 import { request } from "node:http"
 import type { Duplex } from "node:stream"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Redacted } from "effect"
 import { eventually } from "../../tunnel/test/support/Eventually.ts"
 import { startRelay } from "../../tunnel/test/support/Relay.ts"
 import { closed, readAll, readExactly } from "../../tunnel/test/support/Streams.ts"
 import { tokenOf } from "../../tunnel/test/support/TestTokens.ts"
+import { ProxyLink } from "@edge-relay/tunnel/ProxyLink"
 import { reset } from "@edge-relay/tunnel/Splice"
 import { DuplexTransport } from "@edge-relay/tunnel/yamux/DuplexTransport"
 import { Session } from "@edge-relay/tunnel/yamux/Session"
@@ -116,6 +117,38 @@ describe("a link", () => {
       third.ours.write("again")
       assert.strictEqual(String(yield* Effect.promise(() => readExactly(third.theirs, 5))), "again")
       assert.strictEqual(relay.connections, 2)
+    })
+  )
+
+  it.live("is over when the proxy falls silent, and tells its streams", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const agent = yield* online(server)
+      const relay = yield* startRelay(() => server.internalPort)
+      const proxyLink = yield* Effect.acquireRelease(
+        Effect.sync(
+          () =>
+            new ProxyLink({
+              proxyUrl: `http://127.0.0.1:${relay.port}`,
+              internalKey: Redacted.make(internalKey),
+              timeoutMillis: 5_000,
+              keepAliveMillis: 300
+            })
+        ),
+        (proxyLink) => Effect.sync(() => proxyLink.close())
+      )
+      const dialer = { open: (id: typeof edgeId, service: string) => proxyLink.open({ edgeId: id, service }) }
+      const { ours } = yield* dial({ ...server, dialer }, agent, connected)
+      // Asked, it answers: nothing breaks while it is merely idle.
+      yield* Effect.sleep("1 second")
+      assert.isFalse(ours.destroyed)
+      const gone = closed(ours)
+      relay.isSilent = true
+      assert.isDefined((yield* Effect.promise(() => gone)).error)
+      relay.isSilent = false
+      const next = yield* dial({ ...server, dialer }, agent, connected)
+      next.ours.write("again")
+      assert.strictEqual(String(yield* Effect.promise(() => readExactly(next.theirs, 5))), "again")
     })
   )
 

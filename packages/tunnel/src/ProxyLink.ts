@@ -14,6 +14,7 @@ import {
 import * as PrefixedText from "./PrefixedText.ts"
 import { DuplexTransport } from "./yamux/DuplexTransport.ts"
 import { Session } from "./yamux/Session.ts"
+import type { SessionOptions } from "./yamux/SessionOptions.ts"
 import type { Stream } from "./yamux/Stream.ts"
 
 export interface ProxyLinkOptions {
@@ -22,6 +23,8 @@ export interface ProxyLinkOptions {
   readonly internalKey: Redacted.Redacted<string>
   /** For the connection, and then for a stream until the proxy answers: longer than it waits for the edge. */
   readonly timeoutMillis: number
+  /** After how long without a sign of life the proxy is asked for one, and then how long until the link is over. */
+  readonly keepAliveMillis?: number
 }
 
 /**
@@ -30,6 +33,7 @@ export interface ProxyLinkOptions {
  */
 export class ProxyLink {
   readonly #options: ProxyLinkOptions
+  readonly #sessionOptions: Partial<SessionOptions>
   #session: Session | undefined
   #connecting: Promise<Session> | undefined
   /** Those that take no new streams, and have some left. */
@@ -37,7 +41,12 @@ export class ProxyLink {
   #isClosed = false
 
   constructor(options: ProxyLinkOptions) {
+    const { keepAliveMillis } = options
     this.#options = options
+    this.#sessionOptions =
+      keepAliveMillis === undefined
+        ? linkOptions
+        : { ...linkOptions, keepAliveMillis, keepAliveTimeoutMillis: keepAliveMillis }
   }
 
   open(dial: Dial): Effect.Effect<EdgeStream, DialError> {
@@ -94,7 +103,7 @@ export class ProxyLink {
   }
 
   #begin(socket: Duplex): Session {
-    const session = new Session("client", new DuplexTransport(socket), linkOptions)
+    const session = new Session("client", new DuplexTransport(socket), this.#sessionOptions)
     session.onClose = () => {
       this.#forget(session)
       this.#retired.delete(session)
