@@ -243,7 +243,11 @@ layer(TestApi.layer(), { excludeTestServices: true })("The API's conventions", (
       const edge = "/api/edges/edge_01h00000000000000000000000"
       for (const path of ["/healthz", "/api/auth/me", "/nothing", `${edge}/http/`, `${edge}/system/info`]) {
         for (const headers of ["", "Host: a\r\nHost: a\r\n", "Host: a b\r\n", "Host: a@b\r\n"]) {
-          for (const more of ["", "Connection: Upgrade\r\nUpgrade: websocket\r\n", "Expect: 100-continue\r\n"]) {
+          for (const more of [
+            "",
+            "Connection: Upgrade\r\nUpgrade: websocket\r\n",
+            "Expect: 100-continue\r\n"
+          ]) {
             const answer = yield* raw(
               url,
               `GET ${path} HTTP/1.1\r\n${headers}X-Request-Id: mine\r\n${more}\r\n`
@@ -292,7 +296,12 @@ layer(TestApi.layer(), { excludeTestServices: true })("The API's conventions", (
       }
       assert.isTrue([200, 302].includes(yield* send("GET http://a")))
       assert.isTrue([200, 302].includes(yield* send("GET http://a?b=c")))
-      for (const target of ["http://user@a/healthz", "http://a b/healthz", "http:///healthz", "ftp://a/healthz"]) {
+      for (const target of [
+        "http://user@a/healthz",
+        "http://a b/healthz",
+        "http:///healthz",
+        "ftp://a/healthz"
+      ]) {
         assert.strictEqual(yield* send(`GET ${target}`), 400, target)
       }
       for (const target of ["http://a:b/healthz", "http://a#/healthz", "http:/healthz", "healthz"]) {

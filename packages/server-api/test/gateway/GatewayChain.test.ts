@@ -8,7 +8,16 @@ import { WebSocket, WebSocketServer } from "ws"
 import { startServer } from "../../../server-proxy/test/support/TestServer.ts"
 import { startRelay } from "../../../tunnel/test/support/Relay.ts"
 import { tokenOf } from "../../../tunnel/test/support/TestTokens.ts"
-import { ask, code, eventually, httpOrigin, layerPresence, rawOrigin, TestEdges, TestGateway } from "./TestGateway.ts"
+import {
+  ask,
+  code,
+  eventually,
+  httpOrigin,
+  layerPresence,
+  rawOrigin,
+  TestEdges,
+  TestGateway
+} from "./TestGateway.ts"
 
 /**
  * The gateway before a real proxy and a real agent: internal port, WebSocket, yamux and all, over a network that

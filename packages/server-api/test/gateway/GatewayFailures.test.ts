@@ -267,7 +267,9 @@ describe("Gateway, when somebody gives up", () => {
       let received = ""
       browser.on("error", () => undefined)
       browser.on("data", (chunk) => (received += chunk.toString("latin1")))
-      browser.write(head("GET", "1") + head("POST", "2", "Content-Length: 5\r\n") + "hello" + head("GET", "3"))
+      browser.write(
+        head("GET", "1") + head("POST", "2", "Content-Length: 5\r\n") + "hello" + head("GET", "3")
+      )
       browser.write(head("GET", "4").repeat(80))
       for (let count = 1; count <= 3; count++) {
         yield* eventually(`request ${count}`, () => seen.length === count)

@@ -21,7 +21,12 @@ describe("Gateway, hostile edges", () => {
     ],
     ["32 interim answers", "GET", `${"HTTP/1.1 102 Processing\r\n\r\n".repeat(32)}${ok}`, 200],
     ["33 interim answers", "GET", `${"HTTP/1.1 102 Processing\r\n\r\n".repeat(33)}${ok}`, 502],
-    ["an interim answer with a body", "GET", `HTTP/1.1 103 Early Hints\r\nContent-Length: 2\r\n\r\nxx${ok}`, 502],
+    [
+      "an interim answer with a body",
+      "GET",
+      `HTTP/1.1 103 Early Hints\r\nContent-Length: 2\r\n\r\nxx${ok}`,
+      502
+    ],
     ["an upgrade that nobody asked for", "GET", "HTTP/1.1 101 S\r\nUpgrade: x\r\n\r\nbytes", 502],
     ["a length twice in one line", "GET", "HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nok", 502],
     ["a signed length", "GET", "HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nok", 502],
@@ -40,10 +45,13 @@ describe("Gateway, hostile edges", () => {
         `${method} ${path} HTTP/1.1\r\nHost: a\r\nCookie: ${gateway.cookie}\r\n${more}\r\n`
       // Both on one connection of the browser's, the second as soon as the first can have been answered.
       const received = yield* sendRaw(gateway.port, head(method) + head("GET", "Connection: close\r\n"))
-      const answers = received.split(/(?=HTTP\/1\.1 \d\d\d )/).filter((text) => !/^HTTP\/1\.1 10[23]/.test(text))
+      const answers = received
+        .split(/(?=HTTP\/1\.1 \d\d\d )/)
+        .filter((text) => !/^HTTP\/1\.1 10[23]/.test(text))
       assert.lengthOf(answers, 2, received)
       assert.strictEqual(Number(answers[0]?.slice(9, 12)), status)
-      if (status !== 502) assert.match(answers[0] ?? "", status === 200 && method === "GET" ? /\r\n\r\nok$/ : /\r\n\r\n$/)
+      if (status !== 502)
+        assert.match(answers[0] ?? "", status === 200 && method === "GET" ? /\r\n\r\nok$/ : /\r\n\r\n$/)
       assert.match(answers[1] ?? "", /^HTTP\/1\.1 200 [^]*\r\n\r\nnext$/)
     }).pipe(Effect.provide(TestGateway.layer()))
   )
@@ -71,7 +79,8 @@ describe("Gateway, hostile edges", () => {
   it.live("take nothing of ours out by naming it in Connection", () =>
     Effect.gen(function* () {
       const gateway = yield* TestGateway
-      const named = "content-security-policy, x-content-type-options, cache-control, x-request-id, content-length"
+      const named =
+        "content-security-policy, x-content-type-options, cache-control, x-request-id, content-length"
       const edgeId = yield* gateway.addEdge(
         yield* scriptedOrigin(`HTTP/1.1 200 OK\r\nConnection: close, ${named}\r\nContent-Length: 2\r\n\r\nok`)
       )
@@ -139,7 +148,9 @@ const uploads = async ({ gateway, edgeId, who, count, random }: Uploads) => {
   let connection: Connection | undefined
   for (let index = 0; index < count; index++) {
     const id = `${who}-${index}`
-    const body = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n".repeat(random(4) === 0 ? random(4000) : random(10))
+    const body = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n".repeat(
+      random(4) === 0 ? random(4000) : random(10)
+    )
     const length =
       random(2) === 0
         ? `Content-Length: ${body.length}\r\n\r\n${body}`

@@ -138,7 +138,9 @@ describe("Gateway, request smuggling", () => {
         (text) => text.endsWith("ok")
       )
       assert.include(seen.join(""), "\r\nContent-Length: 10\r\n")
-      const zero = yield* gateway.addEdge(yield* scriptedOrigin("HTTP/1.1 200 OK\r\nContent-Length: 02\r\n\r\nok"))
+      const zero = yield* gateway.addEdge(
+        yield* scriptedOrigin("HTTP/1.1 200 OK\r\nContent-Length: 02\r\n\r\nok")
+      )
       assert.strictEqual((yield* ask(gateway, `/api/edges/${zero}/http/`)).headers["content-length"], "2")
     }).pipe(Effect.provide(TestGateway.layer()))
   )

@@ -128,29 +128,31 @@ describe("Gateway, uploads that stall", () => {
     // The kernel's buffers hold the first, and not the second: the end of it is seen, or it is not.
     ["a little", 100_000],
     ["much", 64 * 1024 * 1024]
-  ] as const)("breaks off an upgraded connection whose browser sent %s and went, where the edge reads nothing", ([, size]) =>
-    Effect.gen(function* () {
-      const gateway = yield* TestGateway
-      const edgeId = yield* gateway.addEdge(
-        yield* rawOrigin((socket) => {
-          socket.once("data", () => {
-            socket.pause()
-            socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+  ] as const)(
+    "breaks off an upgraded connection whose browser sent %s and went, where the edge reads nothing",
+    ([, size]) =>
+      Effect.gen(function* () {
+        const gateway = yield* TestGateway
+        const edgeId = yield* gateway.addEdge(
+          yield* rawOrigin((socket) => {
+            socket.once("data", () => {
+              socket.pause()
+              socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+            })
           })
-        })
-      )
-      const browser = net.connect({ port: gateway.port, host: "127.0.0.1" })
-      browser.on("error", () => undefined)
-      browser.write(
-        `GET /api/edges/${edgeId}/http/ HTTP/1.1\r\nHost: a\r\nCookie: ${gateway.cookie}\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n`
-      )
-      yield* Effect.callback<void>((resume) => void browser.once("data", () => resume(Effect.void)))
-      browser.end(Buffer.alloc(size))
-      yield* eventually("the stream's end", () => gateway.edge(edgeId).streams.size === 0)
-      yield* eventually("a record", () => gateway.traffic.recent(edgeId).length === 1)
-      assert.strictEqual(gateway.traffic.recent(edgeId)[0]?.cause, "edge_timeout")
-      browser.destroy()
-    }).pipe(Effect.provide(layer))
+        )
+        const browser = net.connect({ port: gateway.port, host: "127.0.0.1" })
+        browser.on("error", () => undefined)
+        browser.write(
+          `GET /api/edges/${edgeId}/http/ HTTP/1.1\r\nHost: a\r\nCookie: ${gateway.cookie}\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n`
+        )
+        yield* Effect.callback<void>((resume) => void browser.once("data", () => resume(Effect.void)))
+        browser.end(Buffer.alloc(size))
+        yield* eventually("the stream's end", () => gateway.edge(edgeId).streams.size === 0)
+        yield* eventually("a record", () => gateway.traffic.recent(edgeId).length === 1)
+        assert.strictEqual(gateway.traffic.recent(edgeId)[0]?.cause, "edge_timeout")
+        browser.destroy()
+      }).pipe(Effect.provide(layer))
   )
 
   it.live("lets one go on that is slow but does not stop, and an edge think that has it all", () =>

@@ -105,7 +105,8 @@ export const watch = async ({ seconds, framesPerSecond, frameBytes, onSecond }: 
   }
 
   const delays = reader.delays.toSorted((one, other) => one - other)
-  const delayOf = (share: number) => delays[Math.min(delays.length - 1, Math.floor(delays.length * share))] ?? NaN
+  const delayOf = (share: number) =>
+    delays[Math.min(delays.length - 1, Math.floor(delays.length * share))] ?? NaN
   return {
     sent: camera.sent(),
     frames: delays.length,
@@ -222,7 +223,8 @@ export const faultsOf = (watched: Watched, { framesPerSecond, seconds }: Camera)
   if (!(medianMillis < 20)) faults.push(`half of the frames took more than ${medianMillis} ms`)
   if (!(p99Millis < 500)) faults.push(`a frame in a hundred took more than ${p99Millis} ms`)
   if (!(longestMillis < 2000)) faults.push(`a frame took ${longestMillis} ms`)
-  if (!(memoryMost - memoryBefore < mostGrown)) faults.push(`memory grew by ${memoryMost - memoryBefore} bytes`)
+  if (!(memoryMost - memoryBefore < mostGrown))
+    faults.push(`memory grew by ${memoryMost - memoryBefore} bytes`)
   return faults
 }
 
