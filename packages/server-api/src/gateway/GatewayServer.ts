@@ -4,6 +4,7 @@ import { randomUUID } from "node:crypto"
 import type { IncomingMessage, ServerOptions, ServerResponse } from "node:http"
 import type { Duplex } from "node:stream"
 import { isDiscarding } from "./DiscardBody.ts"
+import type { GatewayProblem } from "./GatewayProblem.ts"
 
 /** What the gateway wants of the `http.Server` that it is behind, and how that refuses what its parser refuses. */
 
@@ -37,12 +38,7 @@ export const serverOptions: ServerOptions = {
 /** Requests inside would come to the edge past all that is checked and said here, `X-Edge-User` above all. */
 const carriesHttp = /(?:^|,)[\t ]*(?:h2c?|h3|http|tls)[\t ]*(?:[,/]|$)/i
 
-const answers: {
-  readonly [code: string]: readonly [
-    string,
-    { readonly status: number; readonly title: string; readonly code: string }
-  ]
-} = {
+const answers: { readonly [code: string]: readonly [reason: string, problem: GatewayProblem] } = {
   HPE_HEADER_OVERFLOW: [
     "Request Header Fields Too Large",
     { ...plain(new Problem.BadMessage({})), status: 431 }
@@ -50,7 +46,7 @@ const answers: {
   ERR_HTTP_REQUEST_TIMEOUT: ["Request Timeout", plain(new Problem.RequestTimeout({}))]
 }
 
-function plain({ status, title, code }: Problem.BadMessage | Problem.RequestTimeout) {
+function plain({ status, title, code }: GatewayProblem): GatewayProblem {
   return { status, title, code }
 }
 
@@ -75,7 +71,7 @@ export const onConnect = (_: IncomingMessage, socket: Duplex): void => {
   refuse(socket, "Bad Request", plain(new Problem.BadMessage({})))
 }
 
-const refuse = (socket: Duplex, reason: string, problem: ReturnType<typeof plain>): void => {
+const refuse = (socket: Duplex, reason: string, problem: GatewayProblem): void => {
   const requestId = randomUUID()
   const body = JSON.stringify({ type: "about:blank", ...problem, requestId })
   socket.end(
