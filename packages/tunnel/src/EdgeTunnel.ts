@@ -108,7 +108,6 @@ export class EdgeTunnel implements TunnelHandle, Beating {
   /** Another one at each reading: ten thousand tunnels hold none. */
   get summary(): SessionSummary {
     const { token, protocol, remoteAddress } = this.#peer
-    const { bytesIn, bytesOut } = this.#session.stats
     return {
       ...token,
       protocol,
@@ -121,9 +120,23 @@ export class EdgeTunnel implements TunnelHandle, Beating {
       services: this.#services,
       roundTripMillis: this.#roundTripMillis,
       streams: this.#streams,
-      bytesIn,
-      bytesOut
+      bytesIn: this.bytesIn,
+      bytesOut: this.bytesOut
     }
+  }
+
+  /** Open, of the cloud's. */
+  get streams(): number {
+    return this.#streams
+  }
+
+  /** Of streams' payload, since it connected. */
+  get bytesIn(): number {
+    return this.#session.bytesIn
+  }
+
+  get bytesOut(): number {
+    return this.#session.bytesOut
   }
 
   /** Tells the agent that it is registered. Only v2 has a way to. */

@@ -5,20 +5,19 @@ import {
   Effect,
   Metric,
   Option,
-  PubSub,
   Random,
   Schedule,
   type Scope,
   Stream
 } from "effect"
-import type { TenantId } from "@edge-relay/domain/CurrentUser"
 import type { EdgeId } from "@edge-relay/domain/Edges"
-import { type CloseReason, SessionStore, type SessionSummary } from "@edge-relay/domain/SessionStore"
+import { type CloseReason, SessionStore } from "@edge-relay/domain/SessionStore"
 import { type AuthenticatedToken, SessionTokens, type TokenId } from "@edge-relay/domain/SessionTokens"
 import { Contention, type ContentionOptions } from "./Contention.ts"
 import { EdgeTunnel } from "./EdgeTunnel.ts"
 import { type Claim, SessionDirectory } from "./SessionDirectory.ts"
 import { DialError, EdgeOffline, type EdgeStream } from "./DialError.ts"
+import * as TunnelEvents from "./TunnelEvents.ts"
 import * as TunnelMetrics from "./TunnelMetrics.ts"
 
 /**
@@ -26,26 +25,7 @@ import * as TunnelMetrics from "./TunnelMetrics.ts"
  * have left it to drain. A tunnel is in the store, and claimed for this proxy, from its hello to its close.
  */
 
-export type TunnelEvent =
-  /** The state that the events after it change. Always the first. */
-  | {
-      readonly type: "snapshot"
-      readonly sessions: ReadonlyArray<SessionSummary>
-      readonly contended: ReadonlyArray<EdgeId>
-      readonly draining: boolean
-    }
-  | { readonly type: "online"; readonly session: SessionSummary }
-  | { readonly type: "offline"; readonly edgeId: EdgeId; readonly tenantId: TenantId }
-  /** Two machines fight for one token of the edge; or, with `contended` false, no longer do. */
-  | {
-      readonly type: "contended"
-      readonly edgeId: EdgeId
-      readonly tenantId: TenantId
-      readonly tokenId: TokenId
-      readonly contended: boolean
-    }
-  /** The proxy is going. Open streams go on for a while; new ones had better be opened elsewhere. */
-  | { readonly type: "draining" }
+export type { TunnelEvent } from "./TunnelEvents.ts"
 
 export interface TunnelTotals {
   readonly sessions: number
@@ -69,7 +49,7 @@ export interface LiveTunnels {
     which: (token: AuthenticatedToken) => boolean,
     reason: CloseReason
   ) => Effect.Effect<boolean>
-  readonly events: Stream.Stream<TunnelEvent>
+  readonly events: Stream.Stream<TunnelEvents.TunnelEvent>
   readonly totals: Effect.Effect<TunnelTotals>
   readonly drain: Effect.Effect<void>
 }
@@ -81,11 +61,6 @@ export interface LiveTunnelsOptions {
   readonly graceMillis: number
   readonly contention: ContentionOptions
 }
-
-/** What has changed; an online or offline edge is looked up when it is told, so that no order is told wrong. */
-type Change =
-  | { readonly type: "session"; readonly edgeId: EdgeId; readonly tenantId: TenantId }
-  | Extract<TunnelEvent, { readonly type: "contended" | "draining" }>
 
 export const make = Effect.fnUntraced(function* (
   options: LiveTunnelsOptions
@@ -102,17 +77,14 @@ export const make = Effect.fnUntraced(function* (
   const leaving = new Map<EdgeId, EdgeTunnel>()
   const closedBytes = { in: 0, out: 0 }
   const contention = new Contention(options.contention)
-  const changes = yield* PubSub.unbounded<Change>()
   const empty = yield* Deferred.make<void>()
   let draining = false
+  const events = yield* TunnelEvents.make(() => ({
+    contended: contention.contended.map(({ edgeId }) => edgeId),
+    draining
+  }))
   /** Over how long agents are told to come back elsewhere. */
   let spreadMillis = 0
-
-  const tellChange = ({ edgeId, tenantId }: AuthenticatedToken) =>
-    PubSub.publish(changes, { type: "session", edgeId, tenantId })
-
-  const tellContended = ({ edgeId, tenantId, tokenId }: AuthenticatedToken, contended: boolean) =>
-    PubSub.publish(changes, { type: "contended", edgeId, tenantId, tokenId, contended })
 
   const register = Effect.fn("LiveTunnels.register")(function* (tunnel: EdgeTunnel) {
     const { token } = tunnel
@@ -131,7 +103,7 @@ export const make = Effect.fnUntraced(function* (
       heartbeatSeconds: options.heartbeatMillis / 1000,
       maxStreams: options.maxStreams
     })
-    yield* tellChange(token)
+    yield* events.session(token)
     if (draining) yield* leave(tunnel)
     yield* confirm(tunnel)
   })
@@ -140,7 +112,7 @@ export const make = Effect.fnUntraced(function* (
     yield* Metric.update(TunnelMetrics.displaced, 1)
     if (!contention.displaced(token, clock.currentTimeMillisUnsafe())) return
     yield* Effect.logWarning("two machines fight for one token").pipe(Effect.annotateLogs({ ...token }))
-    yield* tellContended(token, true)
+    yield* events.contended(token, true)
   })
 
   /** A token that was revoked while its tunnel was being set up is found out here. */
@@ -165,9 +137,8 @@ export const make = Effect.fnUntraced(function* (
   const remove = Effect.fn("LiveTunnels.remove")(function* (tunnel: EdgeTunnel) {
     const { token } = tunnel
     if (tunnels.delete(tunnel)) {
-      const { bytesIn, bytesOut } = tunnel.summary
-      closedBytes.in += bytesIn
-      closedBytes.out += bytesOut
+      closedBytes.in += tunnel.bytesIn
+      closedBytes.out += tunnel.bytesOut
     }
     if (leaving.get(token.edgeId) === tunnel) leaving.delete(token.edgeId)
     yield* store.unregister(token.tokenId, tunnel)
@@ -179,7 +150,7 @@ export const make = Effect.fnUntraced(function* (
         .pipe(
           Effect.catch((error) => Effect.logWarning("claim not released; it lapses with the lease", error))
         )
-      yield* tellChange(token)
+      yield* events.session(token)
     }
     if (draining && tunnels.size === 0) yield* Deferred.succeed(empty, undefined)
   })
@@ -204,32 +175,6 @@ export const make = Effect.fnUntraced(function* (
         : Effect.fail(new DialError({ reason: new EdgeOffline({ edgeId }) }))
     })
 
-  const describe = Effect.fnUntraced(function* (change: Change) {
-    if (change.type !== "session") return change
-    const registered = yield* store.lookupEdge(change.edgeId)
-    return Option.match(registered, {
-      onNone: (): TunnelEvent => ({ ...change, type: "offline" }),
-      onSome: ({ summary }): TunnelEvent => ({ type: "online", session: summary })
-    })
-  })
-
-  const events = Stream.unwrap(
-    Effect.gen(function* () {
-      // Before the snapshot, so that what changes after it is not missed; told twice does no harm.
-      const subscription = yield* PubSub.subscribe(changes)
-      const snapshot: TunnelEvent = {
-        type: "snapshot",
-        sessions: yield* store.list,
-        contended: contention.contended.map(({ edgeId }) => edgeId),
-        draining
-      }
-      return Stream.fromSubscription(subscription).pipe(
-        Stream.mapEffect(describe),
-        Stream.prepend([snapshot])
-      )
-    })
-  )
-
   const leave = Effect.fnUntraced(function* (tunnel: EdgeTunnel) {
     yield* store.unregister(tunnel.token.tokenId, tunnel)
     leaving.set(tunnel.token.edgeId, tunnel)
@@ -244,7 +189,7 @@ export const make = Effect.fnUntraced(function* (
       draining = true
       spreadMillis = Math.min(tunnels.size * DRAIN_MILLIS_A_TUNNEL, options.graceMillis / 2)
       yield* Effect.logInfo("draining").pipe(Effect.annotateLogs({ tunnels: tunnels.size }))
-      yield* PubSub.publish(changes, { type: "draining" })
+      yield* events.draining
       for (const tunnel of tunnels) yield* claims.has(tunnel) ? leave(tunnel) : tunnel.close("draining")
     }
     if (tunnels.size > 0) {
@@ -262,7 +207,7 @@ export const make = Effect.fnUntraced(function* (
   /** An agent that has had time to go elsewhere, and whose tunnel carries nothing, is not waited for. */
   const closeIdle = Effect.suspend(() =>
     Effect.forEach(
-      Array.from(tunnels).filter(({ summary }) => summary.streams === 0),
+      Array.from(tunnels).filter(({ streams }) => streams === 0),
       (tunnel) => tunnel.close("draining"),
       { discard: true }
     )
@@ -280,7 +225,7 @@ export const make = Effect.fnUntraced(function* (
         // Its agent has gone where it was asked to; its open streams may finish here, whoever claims the edge next.
         leaving.delete(edgeId)
         claims.delete(tunnel)
-        yield* tellChange(tunnel.token)
+        yield* events.session(tunnel.token)
         continue
       }
       // That tunnel alone: the agent may be back here already, under a greater number.
@@ -304,7 +249,8 @@ export const make = Effect.fnUntraced(function* (
   const sweep = Effect.gen(function* () {
     // Mostly there are none, and to read ten thousand summaries each second costs megabytes.
     if (hasSilent()) yield* store.cleanupExpired(options.silenceMillis)
-    for (const token of contention.settle(clock.currentTimeMillisUnsafe())) yield* tellContended(token, false)
+    for (const token of contention.settle(clock.currentTimeMillisUnsafe()))
+      yield* events.contended(token, false)
   })
 
   yield* Effect.addFinalizer(() => closeAll)
@@ -326,13 +272,13 @@ export const make = Effect.fnUntraced(function* (
     remove,
     open,
     close,
-    events,
+    events: events.stream,
     totals: Effect.sync(() => {
       const totals = { sessions: claims.size, streams: 0, bytesIn: closedBytes.in, bytesOut: closedBytes.out }
-      for (const { summary } of tunnels) {
-        totals.streams += summary.streams
-        totals.bytesIn += summary.bytesIn
-        totals.bytesOut += summary.bytesOut
+      for (const { streams, bytesIn, bytesOut } of tunnels) {
+        totals.streams += streams
+        totals.bytesIn += bytesIn
+        totals.bytesOut += bytesOut
       }
       return totals
     }),

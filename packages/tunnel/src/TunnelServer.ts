@@ -25,6 +25,7 @@ import { PacedQueue } from "./PacedQueue.ts"
 import { SessionDirectory } from "./SessionDirectory.ts"
 import type { DialError, EdgeStream } from "./DialError.ts"
 import { TunnelDialer } from "./TunnelDialer.ts"
+import type { TunnelEvent } from "./TunnelEvents.ts"
 import * as TunnelMetrics from "./TunnelMetrics.ts"
 import { WebSocketTransport } from "./WebSocketTransport.ts"
 import { Session } from "./yamux/Session.ts"
@@ -67,7 +68,7 @@ export class TunnelServer extends Context.Service<
       reason: CloseReason
     ) => Effect.Effect<boolean>
     /** A snapshot of what is the case, then each change. */
-    readonly events: Stream.Stream<LiveTunnels.TunnelEvent>
+    readonly events: Stream.Stream<TunnelEvent>
     readonly totals: Effect.Effect<LiveTunnels.TunnelTotals>
     readonly isDraining: Effect.Effect<boolean>
     /** Takes no more tunnels, asks agents to go elsewhere, and ends when the last one has gone or time is up. */

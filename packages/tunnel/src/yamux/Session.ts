@@ -141,6 +141,15 @@ export class Session {
     return this.#liveness.receivedAt
   }
 
+  /** Payload of DATA frames, as in `stats`. */
+  get bytesIn(): number {
+    return this.#dispatcher.bytes
+  }
+
+  get bytesOut(): number {
+    return this.#outbox.payloadBytes
+  }
+
   get stats(): SessionStats {
     return {
       streams: this.#channels.size,
