@@ -35,6 +35,8 @@ export interface AgentTunnelOptions extends LocalServiceOptions {
   readonly silenceMillis: number
   /** Milliseconds since 1970. */
   readonly now: () => number
+  /** The cloud has sent data for a stream that is not open. */
+  readonly onStrayData?: (streamId: number, bytes: number) => void
   readonly onConnected: (protocol: ProtocolVersion) => void
   /** Once: when the connection is over, or is to be replaced. */
   readonly onEnding: (ending: Ending) => void
@@ -96,6 +98,7 @@ export class AgentTunnel {
     this.#session = session
     session.onStream = (stream) => this.#serve(stream, protocol)
     session.onClose = (error) => this.#closed(1006, error?.message ?? "closed")
+    if (this.#options.onStrayData !== undefined) session.onStrayData = this.#options.onStrayData
     if (protocol === "v1") session.onGoAway = () => this.#onGoAway()
     this.#watchSilence(session, this.#options.silenceMillis / 2)
     if (protocol === "v1") return this.#connected(protocol)

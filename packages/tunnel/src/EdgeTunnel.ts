@@ -42,6 +42,8 @@ export interface EdgeTunnelOptions {
   readonly onReady: (tunnel: EdgeTunnel) => void
   /** After each answered ping. */
   readonly onBeat: (roundTripMillis: number) => void
+  /** The agent has sent data for a stream that is not open. */
+  readonly onStrayData: (tunnel: EdgeTunnel, streamId: number, bytes: number) => void
   /** Once, however it ended. */
   readonly onClosed: (tunnel: EdgeTunnel) => void
 }
@@ -71,6 +73,7 @@ export class EdgeTunnel implements TunnelHandle, Beating {
     this.#connectedAt = this.#lastHeartbeatAt
     session.onClose = () => this.#closed()
     session.onStream = (stream) => this.#accept(stream)
+    session.onStrayData = (streamId, bytes) => options.onStrayData(this, streamId, bytes)
     session.onRoundTrip = (millis) => {
       this.#roundTripMillis = millis
       options.onBeat(millis)

@@ -4,6 +4,7 @@ import { AgentTunnel } from "./AgentTunnel.ts"
 import type { Services } from "./LocalService.ts"
 import { outboundProxy, type ProxyEnvironment } from "./OutboundProxy.ts"
 import { defaultReconnect, type Ending, Reconnect, type ReconnectOptions } from "./Reconnect.ts"
+import { StrayData } from "./StrayData.ts"
 import { type Hello, type ProtocolVersion, TUNNEL_PATH } from "./TunnelProtocol.ts"
 
 /**
@@ -82,6 +83,7 @@ export const run = Effect.fn("TunnelClient.run")(function* (
         for (const other of older) other.retire()
         report({ _tag: "connected", protocol })
       },
+      onStrayData: (streamId, bytes) => stray.add({ streamId, bytes }),
       onEnding: (ending) => resume(Effect.succeed(ending)),
       onClosed: () => tunnels.delete(tunnel)
     })
@@ -89,6 +91,10 @@ export const run = Effect.fn("TunnelClient.run")(function* (
   })
 
   const context = yield* Effect.context()
+  const stray = new StrayData({
+    now: () => clock.currentTimeMillisUnsafe(),
+    run: (log) => Effect.runForkWith(context)(log)
+  })
   const report = (status: TunnelStatus) => Effect.runForkWith(context)(options.onStatus(status))
 
   const loop: Effect.Effect<never, TunnelRevoked> = Effect.gen(function* () {

@@ -24,6 +24,7 @@ import * as LiveTunnels from "./LiveTunnels.ts"
 import { PacedQueue } from "./PacedQueue.ts"
 import { SessionDirectory } from "./SessionDirectory.ts"
 import type { DialError, EdgeStream } from "./DialError.ts"
+import { StrayData } from "./StrayData.ts"
 import { TunnelDialer } from "./TunnelDialer.ts"
 import type { TunnelEvent } from "./TunnelEvents.ts"
 import * as TunnelMetrics from "./TunnelMetrics.ts"
@@ -174,6 +175,7 @@ const make = Effect.fnUntraced(function* (given: TunnelServerOptions) {
       })
   )
 
+  const stray = new StrayData({ now, run })
   const tunnelOptions: EdgeTunnelOptions = {
     proxyId: options.proxyId,
     maxStreams: options.maxStreams,
@@ -189,6 +191,7 @@ const make = Effect.fnUntraced(function* (given: TunnelServerOptions) {
       }),
     // The store is not told: a tunnel's own summary shows what last arrived, this answer too.
     onBeat: (millis) => TunnelMetrics.roundTripSeconds.updateUnsafe(millis / 1000, context),
+    onStrayData: ({ token }, streamId, bytes) => stray.add({ streamId, bytes, edgeId: token.edgeId }),
     onClosed: (tunnel) => {
       settle(tunnel)
       run(live.remove(tunnel))

@@ -24,6 +24,7 @@ export interface DispatcherParts {
   readonly pings: Pings
   readonly onGoAway: (code: number) => void
   readonly onRoundTrip: (millis: number) => void
+  readonly onStrayData: (streamId: number, bytes: number) => void
 }
 
 /** What the peer's frames do. Throws `SessionError` where they break the protocol or go past a limit. */
@@ -81,8 +82,9 @@ export class Dispatcher implements FrameHandler {
     // Frames may cross a stream's end: they mean nothing, their payload is skipped, and nothing is answered.
     if (channel === undefined || channel.closed || channel.waiting) {
       const { maxWindow } = this.#parts.options
-      if (payload <= maxWindow) return
-      throw violation(`frame length ${payload} exceeds ${maxWindow}`)
+      if (payload > maxWindow) throw violation(`frame length ${payload} exceeds ${maxWindow}`)
+      if (payload > 0) this.#parts.onStrayData(id, payload)
+      return
     }
     // ACK is said to come first, but peers that never send it do answer.
     if (channel.unanswered) this.#parts.slots.release(channel)

@@ -58,7 +58,9 @@ export class Session {
   onGoAway: (code: number) => void = ignore
   /** The end, once. Undefined: an orderly one. */
   onClose: (error: Error | undefined) => void = ignore
-  /** `onStream`, `onGoAway` or `onClose` threw. The session goes on. */
+  /** A frame of data for a stream that is not open: it was skipped. Often, if the peer wants. */
+  onStrayData: (streamId: number, bytes: number) => void = ignore
+  /** `onStream` or another handler threw. The session goes on. */
   onHandlerError: (error: unknown) => void = warn
   /** An answer to `measure`, in milliseconds. */
   onRoundTrip: (millis: number) => void = ignore
@@ -103,6 +105,7 @@ export class Session {
       peerIsOdd: role === "server",
       onGoAway: (code: number) => this.#onGoAwayFrame(code),
       onRoundTrip: (millis: number) => this.#guard(() => this.onRoundTrip(millis)),
+      onStrayData: (id: number, bytes: number) => this.#guard(() => this.onStrayData(id, bytes)),
       end: (error: Error | undefined, ending: SessionEnd) => this.#end(error, ending)
     }
     this.#liveness = liveness

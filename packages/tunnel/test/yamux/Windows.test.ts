@@ -254,6 +254,27 @@ describe("yamux windows, receiving", () => {
     assert.strictEqual(peer.session.stats.unreadBytes, 0)
   })
 
+  it("Y52 each such frame of data is told, and no other", async () => {
+    const { peer, stream } = await withStream()
+    const told: Array<readonly [id: number, bytes: number]> = []
+    peer.session.onStrayData = (id, bytes) => void told.push([id, bytes])
+    peer.feed(data(1, 10), data(77, 1_000), data(78, 0), wnd(79, 5), wnd(79, 0, "RST"))
+    stream.destroy()
+    peer.feed(data(1, 20))
+    assert.deepStrictEqual(told, [
+      [77, 1_000],
+      [1, 20]
+    ])
+    peer.session.onStrayData = () => {
+      throw new Error("a handler's own fault")
+    }
+    const faults: Array<unknown> = []
+    peer.session.onHandlerError = (error) => faults.push(error)
+    peer.feed(data(77, 1), ping(1, "SYN"))
+    assert.strictEqual(faults.length, 1)
+    assert.isFalse(peer.session.closed)
+  })
+
   it("Y53 other frames for an unknown stream are ignored: no RST comes back", async () => {
     const peer = new Scripted("server")
     peer.feed(wnd(9, 5), wnd(9, 0, "FIN"), wnd(9, 0, "RST"), wnd(9, 0, "ACK"), wnd(2, 0, "ACK"))
