@@ -1,5 +1,5 @@
 import * as Program from "@edge-relay/server/Program"
-import { tuneHeap } from "@edge-relay/tunnel/HeapTuning"
+import { markEarly, tuneHeap } from "@edge-relay/tunnel/HeapTuning"
 import { Effect, Layer } from "effect"
 import * as Backends from "./Backends.ts"
 import { Config } from "./Config.ts"
@@ -7,6 +7,7 @@ import * as Server from "./Server.ts"
 
 /** `npm run proxy`: the proxy, configured by the environment alone. */
 tuneHeap()
+markEarly()
 Program.run(
   Layer.launch(
     Server.layer.pipe(

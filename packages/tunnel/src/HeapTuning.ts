@@ -15,7 +15,6 @@ import { Predicate } from "effect"
 export const tuneHeap = (): void => {
   setFlagsFromString("--external-memory-accounted-in-global-limit")
   setFlagsFromString("--heap-growing-percent=200")
-  markEarly()
 }
 
 /** What may be added to the old generation before it is marked: that much, or that part of what lived. */
@@ -23,13 +22,16 @@ const LEAST_GROWTH = 8 * 1024 * 1024
 const GROWTH = 0.1
 
 /**
+ * For a program that holds very many tunnels, to be called once beside {@link tuneHeap}.
+ *
  * So high a limit is right for buffers and not for objects: while ten thousand agents connected, a third of what was
  * kept of their handshakes was garbage that nobody looked for, 4 KiB a tunnel. So the old generation's objects,
  * which buffers are not, have a smaller limit of their own, past which V8 is asked to begin an incremental marking.
+ * A program that makes many short-lived objects pays for that: the api half as much CPU again for small requests.
  *
  * `npm run bench -- tunnel --only idle` prints what a tunnel costs as soon as all have connected.
  */
-const markEarly = (): void => {
+export const markEarly = (): void => {
   let lived = Number.POSITIVE_INFINITY
   let isAsked = false
   const ask = (isSo: boolean): void => {
