@@ -57,7 +57,7 @@ export class Child {
   }
 
   /** `A` is what the one at the other end answers to this question: both ends are in this folder. */
-  ask<A>(question: Question | "counts" | "go" | "report", seconds = 60): Promise<A> {
+  ask<A>(question: Question | "counts" | "go" | "report" | "cut", seconds = 60): Promise<A> {
     const id = ++this.#lastId
     return new Promise((resolve, reject) => {
       const timer = setTimeout(

@@ -13,12 +13,13 @@ export interface FleetReport {
 export class Fleets {
   readonly #children: ReadonlyArray<Child>
 
-  constructor(folder: string, url: string, tokens: ReadonlyArray<string>, processes: number) {
+  /** The processes take the URLs in turn. */
+  constructor(folder: string, urls: ReadonlyArray<string>, tokens: ReadonlyArray<string>, processes: number) {
     const size = Math.ceil(tokens.length / processes)
     this.#children = Array.from({ length: processes }, (_, index) => {
       const file = join(folder, `fleet-${index}.json`)
       writeFileSync(file, JSON.stringify(tokens.slice(index * size, (index + 1) * size)))
-      return new Child(join(import.meta.dirname, "fleet.ts"), [url, file])
+      return new Child(join(import.meta.dirname, "fleet.ts"), [urls[index % urls.length] ?? "", file])
     })
   }
 

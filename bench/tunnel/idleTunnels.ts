@@ -21,7 +21,7 @@ export const idleTunnels = async (
   await proxy.start()
   const fleets = new Fleets(
     options.folder,
-    proxy.tunnelUrl,
+    [proxy.tunnelUrl],
     edges.map(({ token }) => token),
     options.processes
   )

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs"
 import { cpus, loadavg, tmpdir } from "node:os"
 import { join } from "node:path"
-import { comeBack } from "./comeBack.ts"
+import { comeBack, cutOff } from "./comeBack.ts"
 import { idleTunnels } from "./idleTunnels.ts"
 import { Proxy, seedEdges } from "./Proxy.ts"
 import type { Row } from "./Row.ts"
@@ -9,8 +9,9 @@ import { stoppedReader } from "./stoppedReader.ts"
 
 /**
  * What the proxy must bear: ten thousand idle tunnels, a reader that stops, ten thousand agents that come back at
- * once. `npm run bench -- tunnel [--tunnels 10000] [--seconds 60] [--processes 2] [--only idle,reader,back]
- * [--strict]`; with `--strict` a missed bar is the exit status 1.
+ * once, since the proxy was killed or since the network was cut. `npm run bench -- tunnel [--tunnels 10000]
+ * [--seconds 60] [--processes 2] [--only idle,reader,back,cut] [--strict]`; with `--strict` a missed bar is the exit
+ * status 1.
  */
 
 const argument = (name: string): string | undefined => {
@@ -20,7 +21,7 @@ const argument = (name: string): string | undefined => {
 const tunnels = Number(argument("--tunnels") ?? 10_000)
 const seconds = Number(argument("--seconds") ?? 60)
 const processes = Number(argument("--processes") ?? 2)
-const only = (argument("--only") ?? "idle,reader,back").split(",")
+const only = (argument("--only") ?? "idle,reader,back,cut").split(",")
 
 const say = (text: string) => process.stdout.write(`${text}\n`)
 
@@ -42,13 +43,14 @@ try {
   const load = loadavg().map((one) => one.toFixed(1))
   say(`${cpus().length} cores (${cpus()[0]?.model}), Node ${process.version}, load ${load.join(" ")}`)
   const databaseUrl = `sqlite:${join(folder, "bench.db")}`
-  const many = only.includes("idle") || only.includes("back")
+  const many = ["idle", "back", "cut"].some((name) => only.includes(name))
   const edges = await seedEdges(databaseUrl, many ? tunnels : 1)
   const proxy = await Proxy.make(databaseUrl)
   if (only.includes("idle"))
     rows.push(await idleTunnels(proxy, edges, { folder, processes, settleSeconds: 60 }))
   if (only.includes("reader")) rows.push(...(await stoppedReader(proxy, edges, seconds)))
   if (only.includes("back")) rows.push(...(await comeBack(proxy, edges, { folder, processes })))
+  if (only.includes("cut")) rows.push(...(await cutOff(proxy, edges, { folder, processes })))
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }

@@ -146,11 +146,15 @@ export class AgentTunnel {
     this.#silenceTimer = setTimeout(() => this.#checkSilence(session), Math.ceil(millis))
   }
 
-  #checkSilence(session: Session): void {
+  #checkSilence(session: Session, isRead = false): void {
+    if (session.closed) return
     const { silenceMillis } = this.#options
     const silentMillis = performance.now() - session.lastReceivedAt
     if (silentMillis >= silenceMillis) {
-      this.#fail(`nothing from the cloud for ${Math.round(silentMillis / 1000)} s`)
+      if (!isRead) {
+        // A process that stood still itself has first to read what has come meanwhile.
+        setImmediate(() => this.#checkSilence(session, true))
+      } else this.#fail(`nothing from the cloud for ${Math.round(silentMillis / 1000)} s`)
     } else if (silentMillis >= silenceMillis / 2) {
       // A cloud that beats as agreed is never asked.
       session.measure()

@@ -1,6 +1,7 @@
 import type { Socket } from "node:net"
 import { WebSocket } from "ws"
 import type { RawData } from "ws"
+import { PacedQueue } from "./PacedQueue.ts"
 import { writeMasked, writeUnmasked, writeWhole } from "./WebSocketFrame.ts"
 import { WebSocketReader } from "./WebSocketReader.ts"
 import type { Transport } from "./yamux/Transport.ts"
@@ -10,6 +11,13 @@ const CLOSE_MILLIS = 5_000
 
 /** RFC 6455 section 5.5: a control frame's payload is at most 125 bytes, two of which are the code. */
 const LONGEST_REASON = 123
+
+/**
+ * What ends with a WebSocket takes its time: were it done at once, ten thousand that a router cuts off together would
+ * keep the process from everything else for half a second.
+ */
+const TURN_MILLIS = 10
+const closed = new PacedQueue(TURN_MILLIS)
 
 const sendOptions = { binary: true, compress: false, fin: true }
 
@@ -46,6 +54,8 @@ export class WebSocketTransport implements Transport {
   /** The peer's frames can no longer be read, its answer to our close frame included. */
   #broken = false
   #closed = false
+  /** Told whoever listened. */
+  #toldClosed = false
   #error: Error | undefined = undefined
   #closeTimer: NodeJS.Timeout | undefined = undefined
 
@@ -82,7 +92,7 @@ export class WebSocketTransport implements Transport {
   }
 
   set onClose(handler: (error?: Error) => void) {
-    const late = this.#onClose === undefined && this.#closed
+    const late = this.#onClose === undefined && this.#toldClosed
     this.#onClose = handler
     if (late) process.nextTick(handler, this.#error)
   }
@@ -184,10 +194,13 @@ export class WebSocketTransport implements Transport {
     this.closeCode = code
     this.closeReason = reason
     clearTimeout(this.#closeTimer)
-    if (code !== 1000 && code !== 1001 && code !== 1005) {
-      this.#error ??= new Error(`the WebSocket closed with ${code}${reason === "" ? "" : ` ${reason}`}`)
-    }
-    this.#onClose?.(this.#error)
+    closed.push(() => {
+      if (code !== 1000 && code !== 1001 && code !== 1005) {
+        this.#error ??= new Error(`the WebSocket closed with ${code}${reason === "" ? "" : ` ${reason}`}`)
+      }
+      this.#toldClosed = true
+      this.#onClose?.(this.#error)
+    })
   }
 }
 

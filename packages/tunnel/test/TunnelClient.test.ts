@@ -223,8 +223,8 @@ describe("coming back", () => {
   it.live("keeps a connection on which the cloud itself says nothing, by asking", () =>
     Effect.gen(function* () {
       const proxy = yield* startProxy({ heartbeatMillis: 60_000 })
-      const { statuses } = yield* onlineAgent(proxy, 1, { silenceMillis: 200 })
-      yield* Effect.sleep(800)
+      const { statuses } = yield* onlineAgent(proxy, 1, { silenceMillis: 400 })
+      yield* Effect.sleep(1_000)
       assert.isFalse(statuses.some(({ _tag }) => _tag === "waiting"))
     })
   )

@@ -50,7 +50,10 @@ export const remoteError = (code: number): SessionError => {
 }
 
 /** From the transport's end: `midFrame` if it cut a frame in two. */
-export const transportError = (midFrame: boolean, cause: Error | undefined): SessionError => {
+export const transportError = (midFrame: boolean, cause: Error | undefined): SessionError =>
+  withoutStack(() => transportErrorOf(midFrame, cause))
+
+const transportErrorOf = (midFrame: boolean, cause: Error | undefined): SessionError => {
   if (midFrame) {
     return new SessionError("unexpected_end", "unexpected end: the transport closed inside a frame", {
       cause
@@ -58,4 +61,15 @@ export const transportError = (midFrame: boolean, cause: Error | undefined): Ses
   }
   const message = cause === undefined ? "the transport closed" : `the transport closed: ${cause.message}`
   return new SessionError("transport_closed", message, { cause })
+}
+
+/** Where the event loop called us says nothing, and costs the most of a session's end: many may end at once. */
+const withoutStack = <A>(make: () => A): A => {
+  const { stackTraceLimit } = Error
+  Error.stackTraceLimit = 0
+  try {
+    return make()
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit
+  }
 }
