@@ -5,6 +5,9 @@ import type { Transport } from "./Transport.ts"
 /** Small frames of a turn leave together in messages of at most this size. */
 const BATCH = 64 * 1024
 
+/** So many bytes do not wait for the end of the round: the peer can begin with them. */
+const EAGER = 32 * 1024
+
 /** How far control frames may go past the transport's mark: windows and pings do not wait behind our bulk. */
 const CONTROL_ALLOWANCE = 64 * 1024
 
@@ -43,7 +46,10 @@ export class Outbox {
   #last: Channel | undefined = undefined
 
   #scheduled = false
+  #hurried = false
   #flushing = false
+  /** Bytes that have become ready since the last flush. */
+  #ready = 0
   #stopped = false
 
   /** Told whenever there is something to send. */
@@ -87,13 +93,18 @@ export class Outbox {
     if (this.#last === undefined) this.#first = channel
     else this.#last.next = channel
     this.#last = channel
-    this.#schedule()
+    this.#ready += channel.sendable
+    if (this.#ready >= EAGER && !this.#hurried && !this.#flushing) {
+      this.#hurried = true
+      process.nextTick(flushHurried, this)
+    } else this.#schedule()
   }
 
   /** Sends what the transport will take now. Also to be called when it has drained. */
   flush(): void {
     if (this.#flushing || this.#stopped) return
     this.#flushing = true
+    this.#ready = 0
     if (this.#blockedAt !== 0) this.#adaptMark()
     const buffer = scratch ?? Buffer.allocUnsafeSlow(BATCH)
     scratch = undefined
@@ -129,6 +140,12 @@ export class Outbox {
   /** @internal for `flushScheduled` */
   runScheduled(): void {
     this.#scheduled = false
+    this.flush()
+  }
+
+  /** @internal for `flushHurried` */
+  runHurried(): void {
+    this.#hurried = false
     this.flush()
   }
 
@@ -229,3 +246,5 @@ export class Outbox {
 }
 
 const flushScheduled = (outbox: Outbox): void => outbox.runScheduled()
+
+const flushHurried = (outbox: Outbox): void => outbox.runHurried()
