@@ -94,10 +94,7 @@ export class Outbox {
     else this.#last.next = channel
     this.#last = channel
     this.#ready += channel.sendable
-    if (this.#ready >= EAGER && !this.#hurried && !this.#flushing) {
-      this.#hurried = true
-      process.nextTick(flushHurried, this)
-    } else this.#schedule()
+    this.#schedule()
   }
 
   /** Sends what the transport will take now. Also to be called when it has drained. */
@@ -130,11 +127,17 @@ export class Outbox {
   }
 
   #schedule(): void {
-    if (this.#scheduled || this.#flushing) return
-    this.#scheduled = true
-    this.deadlines?.wake()
-    // After what else arrives in this round of the event loop: a thousand sockets' messages then leave in one write.
-    setImmediate(flushScheduled, this)
+    if (this.#flushing) return
+    if (!this.#scheduled) {
+      this.#scheduled = true
+      this.deadlines?.wake()
+      // After what else arrives in this round of the event loop: many sockets' messages then leave in one write.
+      setImmediate(flushScheduled, this)
+    }
+    if (this.#ready >= EAGER && !this.#hurried) {
+      this.#hurried = true
+      process.nextTick(flushHurried, this)
+    }
   }
 
   /** @internal for `flushScheduled` */
