@@ -223,14 +223,19 @@ describe("a stream over the internal port", () => {
       const agent = yield* online(server)
       // An edge that reads, and one that reads nothing: then the proxy does not read, either.
       for (const isReading of [true, false]) {
-        const { ours, theirs } = yield* dial(server, agent, connected)
-        if (isReading) theirs.resume()
-        else yield* fill(ours)
-        const gone = closed(theirs)
-        const cancelledAt = performance.now()
-        ours.destroy()
-        assert.strictEqual((yield* Effect.promise(() => gone)).error?.code, "ECONNRESET")
-        assert.isBelow(performance.now() - cancelledAt, 100)
+        // The machine may have other things to do: the quickest of three tells what is waited for by design.
+        let quickest = Infinity
+        for (let count = 0; count < 3; count++) {
+          const { ours, theirs } = yield* dial(server, agent, connected)
+          if (isReading) theirs.resume()
+          else yield* fill(ours)
+          const gone = closed(theirs)
+          const cancelledAt = performance.now()
+          ours.destroy()
+          assert.strictEqual((yield* Effect.promise(() => gone)).error?.code, "ECONNRESET")
+          quickest = Math.min(quickest, performance.now() - cancelledAt)
+        }
+        assert.isBelow(quickest, 100)
       }
     })
   )

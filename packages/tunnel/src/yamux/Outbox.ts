@@ -25,8 +25,9 @@ let scratch: Buffer | undefined = undefined
 /**
  * What waits to be sent: control frames first, then the channels in turn, a frame each.
  *
- * Everything that is queued in a turn leaves at its end, in as few messages as can be. Nothing leaves while
- * the transport holds more unwritten bytes than a mark, `highWater` at most, so that memory stays bounded.
+ * Everything that is queued in one round of the event loop, by however many callbacks, leaves at its end, in as few
+ * messages as can be; sooner where there is much of it. Nothing leaves while the transport holds more unwritten bytes
+ * than a mark, `highWater` at most, so that memory stays bounded.
  */
 export class Outbox {
   readonly #transport: Transport
