@@ -13,11 +13,11 @@ const CLOSE_MILLIS = 5_000
 const LONGEST_REASON = 123
 
 /**
- * What ends with a WebSocket takes its time: were it done at once, ten thousand that a router cuts off together would
- * keep the process from everything else for half a second.
+ * Sockets that were reset are closed a few at a time, with all that ends with them: of ten thousand that a router cuts
+ * off together, the system calls alone would keep the process from everything else for 100 ms, and the rest longer.
  */
 const TURN_MILLIS = 10
-const closed = new PacedQueue(TURN_MILLIS)
+const closings = new PacedQueue(TURN_MILLIS)
 
 const sendOptions = { binary: true, compress: false, fin: true }
 
@@ -54,8 +54,6 @@ export class WebSocketTransport implements Transport {
   /** The peer's frames can no longer be read, its answer to our close frame included. */
   #broken = false
   #closed = false
-  /** Told whoever listened. */
-  #toldClosed = false
   #error: Error | undefined = undefined
   #closeTimer: NodeJS.Timeout | undefined = undefined
 
@@ -92,7 +90,7 @@ export class WebSocketTransport implements Transport {
   }
 
   set onClose(handler: (error?: Error) => void) {
-    const late = this.#onClose === undefined && this.#toldClosed
+    const late = this.#onClose === undefined && this.#closed
     this.#onClose = handler
     if (late) process.nextTick(handler, this.#error)
   }
@@ -160,6 +158,7 @@ export class WebSocketTransport implements Transport {
       return
     }
     this.#socket = socket
+    paceClosing(socket)
     const reader = new WebSocketReader(!this.#client, {
       onPayload: (chunk) => this.#receive(chunk),
       onControl: (frame) => void toWebSocket.call(socket, frame),
@@ -194,13 +193,22 @@ export class WebSocketTransport implements Transport {
     this.closeCode = code
     this.closeReason = reason
     clearTimeout(this.#closeTimer)
-    closed.push(() => {
-      if (code !== 1000 && code !== 1001 && code !== 1005) {
-        this.#error ??= new Error(`the WebSocket closed with ${code}${reason === "" ? "" : ` ${reason}`}`)
-      }
-      this.#toldClosed = true
-      this.#onClose?.(this.#error)
-    })
+    if (code !== 1000 && code !== 1001 && code !== 1005) {
+      this.#error ??= new Error(`the WebSocket closed with ${code}${reason === "" ? "" : ` ${reason}`}`)
+    }
+    this.#onClose?.(this.#error)
+  }
+}
+
+/**
+ * A stream's end is its `_destroy`, which is there to be overridden: here it waits for its turn where reading has
+ * failed, since nothing more is read from such a socket. Any other is closed at once, as it might be.
+ */
+const paceClosing = (socket: Socket): void => {
+  const destroy = socket._destroy
+  socket._destroy = (error: NodeJS.ErrnoException | null, callback) => {
+    if (error?.syscall === "read") closings.push(() => destroy.call(socket, error, callback))
+    else destroy.call(socket, error, callback)
   }
 }
 
