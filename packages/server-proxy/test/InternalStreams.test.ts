@@ -120,6 +120,34 @@ describe("a link", () => {
     })
   )
 
+  it.live("is followed by another when it has no more stream ids, and its streams go on", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const agent = yield* online(server)
+      const relay = yield* startRelay(() => server.internalPort)
+      const proxyLink = yield* Effect.acquireRelease(
+        Effect.sync(
+          () =>
+            new ProxyLink({
+              proxyUrl: `http://127.0.0.1:${relay.port}`,
+              internalKey: Redacted.make(internalKey),
+              timeoutMillis: 5_000,
+              firstStreamId: 0xff_ff_ff_ff
+            })
+        ),
+        (proxyLink) => Effect.sync(() => proxyLink.close())
+      )
+      const dialer = { open: (id: typeof edgeId, service: string) => proxyLink.open({ edgeId: id, service }) }
+      const first = yield* dial({ ...server, dialer }, agent, connected)
+      const second = yield* dial({ ...server, dialer }, agent, connected)
+      for (const { ours, theirs } of [first, second]) {
+        ours.write("ping")
+        assert.strictEqual(String(yield* Effect.promise(() => readExactly(theirs, 4))), "ping")
+      }
+      assert.strictEqual(relay.connections, 2)
+    })
+  )
+
   it.live("is over when the proxy falls silent, and tells its streams", () =>
     Effect.gen(function* () {
       const server = yield* startServer()

@@ -16,6 +16,7 @@ import { DuplexTransport } from "./yamux/DuplexTransport.ts"
 import { Session } from "./yamux/Session.ts"
 import type { SessionOptions } from "./yamux/SessionOptions.ts"
 import type { Stream } from "./yamux/Stream.ts"
+import { SessionError } from "./yamux/YamuxError.ts"
 
 export interface ProxyLinkOptions {
   /** The proxy's internal port. */
@@ -25,6 +26,8 @@ export interface ProxyLinkOptions {
   readonly timeoutMillis: number
   /** After how long without a sign of life the proxy is asked for one, and then how long until the link is over. */
   readonly keepAliveMillis?: number
+  /** Odd. A link that has used up the ids from there on is followed by another. */
+  readonly firstStreamId?: number
 }
 
 /**
@@ -41,12 +44,13 @@ export class ProxyLink {
   #isClosed = false
 
   constructor(options: ProxyLinkOptions) {
-    const { keepAliveMillis } = options
+    const { firstStreamId, keepAliveMillis } = options
     this.#options = options
-    this.#sessionOptions =
-      keepAliveMillis === undefined
-        ? linkOptions
-        : { ...linkOptions, keepAliveMillis, keepAliveTimeoutMillis: keepAliveMillis }
+    this.#sessionOptions = {
+      ...linkOptions,
+      ...(firstStreamId !== undefined && { firstStreamId }),
+      ...(keepAliveMillis !== undefined && { keepAliveMillis, keepAliveTimeoutMillis: keepAliveMillis })
+    }
   }
 
   open(dial: Dial): Effect.Effect<EdgeStream, DialError> {
@@ -108,13 +112,15 @@ export class ProxyLink {
       this.#forget(session)
       this.#retired.delete(session)
     }
-    session.onGoAway = () => {
-      this.#forget(session)
-      this.#retired.add(session)
-    }
+    session.onGoAway = () => this.#retire(session)
     if (this.#isClosed) session.destroy()
     else this.#session = session
     return session
+  }
+
+  #retire(session: Session): void {
+    this.#forget(session)
+    this.#retired.add(session)
   }
 
   #forget(session: Session): void {
@@ -133,7 +139,12 @@ export class ProxyLink {
       try {
         stream = session.open()
       } catch (cause) {
-        return fail(this.#unavailable(cause))
+        if (!(cause instanceof SessionError) || cause.code !== "streams_exhausted") {
+          return fail(this.#unavailable(cause))
+        }
+        // Two thousand million streams: the next link begins anew.
+        this.#retire(session)
+        return resume(this.open(dial))
       }
       const reasonOf = (failure: PrefixedText.Failure | undefined): DialError["reason"] => {
         if (failure === "timeout") return this.#unavailable(new Error(`no answer within ${timeoutMillis} ms`))

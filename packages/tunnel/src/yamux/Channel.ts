@@ -93,6 +93,8 @@ export class Channel {
 
   /** Payload that the window was charged for. A listener that throws does so outside of the parser. */
   receive(chunk: Buffer): void {
+    // All of ours is said, and the peer has more to say: it is moving.
+    if (this.localEnded) this.#owedSince = this.#host.now()
     if (this.#wanted && (this.#incoming === undefined || this.#incoming.length === 0)) {
       const kept = this.stream.readableFlowing !== true || this.stream.readableLength > 0
       this.#push(kept || chunk.length <= COPIED_PAYLOAD ? unpinned(chunk) : chunk)

@@ -187,6 +187,20 @@ describe("yamux closing", () => {
     assert.strictEqual(peer.session.stats.streams, 0)
   })
 
+  it("Y71 a peer that goes on sending is waited for, until it stops", async () => {
+    const { peer, stream, events } = await withStream()
+    stream.end()
+    for (let minutes = 0; minutes < 20; minutes++) {
+      peer.timers.advance(60_000)
+      peer.feed(data(1, "more"))
+    }
+    await turn()
+    assert.isFalse(stream.destroyed, "it has moved meanwhile")
+    peer.timers.advance(300_500)
+    await turn()
+    assert.deepStrictEqual(events.slice(-2), ["error close_timeout", "close"])
+  })
+
   it("Y72 a writer that is stuck against a peer that has closed ends, and one that moves does not", async () => {
     const { peer, stream, events } = await withStream()
     const writing = write(stream, WINDOW * 2)
