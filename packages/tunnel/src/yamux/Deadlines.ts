@@ -94,11 +94,17 @@ export class Deadlines implements Watched {
     else this.#parts.end(new SessionError("open_timeout", message), { goAway: GoAwayCode.normal })
   }
 
-  /** Nothing is read from the stream that fills the session's memory: it goes, so that the others go on. */
+  /**
+   * Nothing is read from the streams that fill the session's memory: the fullest go, so that the others go on. Half of
+   * the memory is free then: were it a stream's, the next that is stuck would soon stop all of them again.
+   */
   #shed(): void {
-    const { fullest } = this.#parts.channels
-    if (fullest === undefined) return
-    const message = `stream ${fullest.id} held ${fullest.unread} unread bytes while the session's memory was full`
-    fullest.stream.destroy(new YamuxError("read_timeout", message))
+    const { channels, inflow, options } = this.#parts
+    while (inflow.unread > options.sessionBudget / 2) {
+      const { fullest } = channels
+      if (fullest === undefined || fullest.unread === 0) return
+      const message = `stream ${fullest.id} held ${fullest.unread} unread bytes while the session's memory was full`
+      fullest.stream.destroy(new YamuxError("read_timeout", message))
+    }
   }
 }

@@ -36,7 +36,7 @@ export interface SessionOptions {
   readonly closeTimeoutMillis: number
   /** A transport that takes no byte: 10 s would kill a healthy slow upload. */
   readonly writeTimeoutMillis: number
-  /** A reading stopped by `sessionBudget`, after which the stream with the most unread bytes is reset. */
+  /** A reading stopped by `sessionBudget`, after which the streams with the most unread bytes are reset. */
   readonly readTimeoutMillis: number
   /** How long `close` waits for the peer to take what was written. */
   readonly lingerMillis: number
