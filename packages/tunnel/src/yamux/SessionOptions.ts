@@ -63,7 +63,7 @@ export const defaultSessionOptions: SessionOptions = {
   openTimeoutAction: "reset",
   closeTimeoutMillis: 5 * 60_000,
   writeTimeoutMillis: 60_000,
-  readTimeoutMillis: 15_000,
+  readTimeoutMillis: 5_000,
   lingerMillis: 5_000,
   resetBurst: 2_000,
   resetsPerSecond: 200,
