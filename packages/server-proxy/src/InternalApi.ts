@@ -16,7 +16,8 @@ import * as ProxyMetrics from "./ProxyMetrics.ts"
 import { Readiness } from "./Readiness.ts"
 
 /**
- * The internal port: the live tunnels as JSON, their events, and streams to them, for the api and for operators. All but health and metrics wants the shared key.
+ * The internal port: the live tunnels as JSON, their events, and streams to them, for the api and for operators.
+ * All but health and metrics wants the shared key.
  */
 export class InternalApi extends Context.Service<InternalApi, { readonly port: number }>()(
   "@edge-relay/server-proxy/InternalApi"

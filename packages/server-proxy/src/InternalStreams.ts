@@ -1,6 +1,6 @@
 import { Socket } from "node:net"
 import type { Duplex } from "node:stream"
-import { Effect } from "effect"
+import { Cause, Effect } from "effect"
 import type { DialError, EdgeStream } from "@edge-relay/tunnel/DialError"
 import {
   decodeDial,
@@ -13,7 +13,7 @@ import {
 } from "@edge-relay/tunnel/LinkProtocol"
 import * as PrefixedText from "@edge-relay/tunnel/PrefixedText"
 import { splice } from "@edge-relay/tunnel/Splice"
-import { type LocalReason } from "@edge-relay/tunnel/StreamRefusal"
+import type { LocalReason } from "@edge-relay/tunnel/StreamRefusal"
 import { DuplexTransport } from "@edge-relay/tunnel/yamux/DuplexTransport"
 import { Session } from "@edge-relay/tunnel/yamux/Session"
 
@@ -98,6 +98,13 @@ export class InternalStreams {
         Effect.catch(({ reason }) =>
           // Only a dialler of other machines' tunnels says that a proxy is unavailable.
           reason._tag === "ProxyUnavailable" ? Effect.die(reason) : Effect.sync(() => refuse(reason))
+        ),
+        // Whoever asked is not left to wait for an answer.
+        Effect.onError((cause) =>
+          Effect.andThen(
+            Effect.sync(() => asker.destroy()),
+            Cause.hasInterrupts(cause) ? Effect.void : Effect.logError("a stream met a defect", cause)
+          )
         )
       )
     )

@@ -27,9 +27,7 @@ export type Dial = typeof Dial.Type
 
 export const decodeDial = Schema.decodeUnknownOption(Schema.fromJsonString(Dial))
 
-const encodeDialText = Schema.encodeSync(Schema.fromJsonString(Dial))
-
-export const encodeDial = (dial: Dial): string => encodeDialText(dial)
+export const encodeDial: (dial: Dial) => string = Schema.encodeSync(Schema.fromJsonString(Dial))
 
 /** Of either message, in bytes. */
 export const MAX_MESSAGE = 16 * 1024
@@ -52,8 +50,8 @@ export const decodeAnswer = (
 }
 
 /**
- * Both ends are ours and near each other: windows stay at the protocol's least, which is what a browser that stops
- * reading costs each server, and no stream is taken for an attack. Bounds on streams are those of edges and ports.
+ * Both ends are ours and near each other: windows grow to 1 MiB, which is the most that a browser that stops reading
+ * costs each server, and no stream is taken for an attack. Bounds on streams are those of edges and ports.
  */
 export const linkOptions: Partial<SessionOptions> = {
   maxStreams: 100_000,
