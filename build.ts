@@ -16,7 +16,7 @@ const programs = {
 const consoleBesideBundle: Plugin = {
   name: "console-beside-bundle",
   transform: (code, id) =>
-    id.endsWith("/server-api/src/Console.ts")
+    id.endsWith("/server-api/src/http/Console.ts")
       ? {
           code: code.replace(
             "import.meta.resolve(`@edge-relay/console/public${path}`)",

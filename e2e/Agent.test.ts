@@ -2,8 +2,8 @@ import { assert, describe, it } from "vitest"
 import { readdir, readFile, stat } from "node:fs/promises"
 import { execFile } from "node:child_process"
 import { promisify } from "node:util"
-import { Program, root, until } from "./support/Program.ts"
-import { addresses, agent, edgesOf, folder, signIn } from "./support/Relay.ts"
+import { Program, root, until } from "@edge-relay/testkit/Program"
+import { addresses, agent, edgesOf, folder, signIn } from "@edge-relay/testkit/RelaySystem"
 
 const run = promisify(execFile)
 
@@ -20,9 +20,14 @@ describe("the agent, as a person uses it", () => {
     assert.strictEqual(await nothing.exited, 1)
     assert.include(nothing.output, "not paired")
 
-    await using local = new Program("packages/devkit/src/edge.ts", ["--port", "0"], {}, state.path)
+    await using local = new Program(
+      "packages/devkit/src/simulated-edge/main.ts",
+      ["--port", "0"],
+      {},
+      state.path
+    )
     const [, url = ""] = await local.printed(/(http:\/\/127\.0\.0\.1:\d+)/)
-    const conformance = new Program("packages/devkit/src/conformance.ts", ["--url", url], {}, state.path)
+    const conformance = new Program("packages/conformance/src/main.ts", ["--url", url], {}, state.path)
     assert.strictEqual(await conformance.exited, 0, conformance.output)
 
     const pair = agent(["pair", "--url", at.api, "--to", url, "--name", "asked"], state.path)

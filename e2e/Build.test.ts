@@ -1,7 +1,7 @@
 import { assert, describe, it } from "vitest"
 import { randomBytes } from "node:crypto"
-import { Program, root, until } from "./support/Program.ts"
-import { addresses, folder } from "./support/Relay.ts"
+import { Program, root, until } from "@edge-relay/testkit/Program"
+import { addresses, folder } from "@edge-relay/testkit/RelaySystem"
 
 describe("npm run build", () => {
   it("makes programs of one file each, which run away from the checkout", async () => {

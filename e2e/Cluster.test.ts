@@ -4,11 +4,11 @@ import { randomBytes } from "node:crypto"
 import { once } from "node:events"
 import { createServer, connect, type Server, type Socket } from "node:net"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { isInstalled, RedisServer } from "../packages/tunnel/test/support/RedisServer.ts"
-import type { Browser } from "./support/Browser.ts"
-import { Origin } from "./support/Origin.ts"
-import { freePorts, Program, until } from "./support/Program.ts"
-import { agent, edgesOf, folder, pairingCode, signIn } from "./support/Relay.ts"
+import { isInstalled, RedisServer } from "@edge-relay/testkit/RedisServer"
+import type { Browser } from "@edge-relay/testkit/SignedInBrowser"
+import { Origin } from "@edge-relay/testkit/AppOrigin"
+import { freePorts, Program, until } from "@edge-relay/testkit/Program"
+import { agent, edgesOf, folder, pairingCode, signIn } from "@edge-relay/testkit/RelaySystem"
 
 /**
  * What stands before the proxies' tunnel ports: connections go to one of them, until it is told another. Those that
@@ -88,7 +88,7 @@ const startCluster = async () => {
   const start = (script: string, more: Record<string, string>) =>
     stack.use(new Program(`packages/${script}`, [], { ...env, ...more }, home.path))
 
-  start("devkit/src/provider.ts", { PROVIDER_PORT: String(port(8)) })
+  start("devkit/src/provider/main.ts", { PROVIDER_PORT: String(port(8)) })
   for (const index of [0, 1]) {
     start("server-api/src/main.ts", {
       API_PORT: String(port(index)),

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "vitest"
 import { createServer } from "node:http"
 import { once } from "node:events"
-import { chromiumPath, launch } from "./support/Chromium.ts"
-import { Program } from "./support/Program.ts"
-import { addresses, agent, folder } from "./support/Relay.ts"
+import { chromiumPath, launch } from "@edge-relay/testkit/Chromium"
+import { Program } from "@edge-relay/testkit/Program"
+import { addresses, agent, folder } from "@edge-relay/testkit/RelaySystem"
 
 /** A local server whose page tries to act as the person who looks at it. */
 const hostilePage = `<!doctype html><title>hostile</title><h1>local page</h1><output>trying</output>

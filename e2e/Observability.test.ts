@@ -1,11 +1,11 @@
 import { randomBytes } from "node:crypto"
 import { readFile } from "node:fs/promises"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { type ReceivedSpan, TestCollector } from "../packages/tunnel/test/support/TestCollector.ts"
-import { Browser } from "./support/Browser.ts"
-import { Program, root, until } from "./support/Program.ts"
-import { missing, scraped } from "./support/Promql.ts"
-import { addresses, agent, edgesOf, folder, pairingCode, signIn } from "./support/Relay.ts"
+import { type ReceivedSpan, TestCollector } from "@edge-relay/testkit/TestCollector"
+import { Browser } from "@edge-relay/testkit/SignedInBrowser"
+import { Program, root, until } from "@edge-relay/testkit/Program"
+import { missing, scraped } from "@edge-relay/testkit/Promql"
+import { addresses, agent, edgesOf, folder, pairingCode, signIn } from "@edge-relay/testkit/RelaySystem"
 
 /** The real processes, one of each, and a collector that all of them are told of. */
 const start = async (stack: AsyncDisposableStack) => {
@@ -29,10 +29,10 @@ const start = async (stack: AsyncDisposableStack) => {
   }
   const program = (script: string, ...args: ReadonlyArray<string>) =>
     stack.use(new Program(`packages/${script}`, args, env, home.path))
-  program("devkit/src/provider.ts")
+  program("devkit/src/provider/main.ts")
   const api = program("server-api/src/main.ts")
   const proxy = program("server-proxy/src/main.ts")
-  const local = program("devkit/src/edge.ts", "--port", "0")
+  const local = program("devkit/src/simulated-edge/main.ts", "--port", "0")
   const [, localUrl = ""] = await local.printed(/simulated edge: (http:\S+);/)
   const ready = (url: string) =>
     until(
@@ -212,7 +212,7 @@ describe("what a system shows of itself", () => {
     }
   })
 
-  it.each(["server-api/src/main.ts", "server-proxy/src/main.ts", "devkit/src/edge.ts"])(
+  it.each(["server-api/src/main.ts", "server-proxy/src/main.ts", "devkit/src/simulated-edge/main.ts"])(
     "is not begun by %s where the collector's address is none",
     async (script) => {
       await using home = await folder()

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "vitest"
 import { readFileSync } from "node:fs"
-import { root } from "./support/Program.ts"
+import { root } from "@edge-relay/testkit/Program"
 
 /**
  * Every command of the README, and what runs it: the script of `package.json` that it stands for, which the tests
@@ -12,7 +12,7 @@ const ci = readFileSync(`${root}.ci/run`, "utf8")
 const tests = ["Start", "TwoServers", "Console", "Agent"].map((name) =>
   readFileSync(`${root}e2e/${name}.test.ts`, "utf8")
 )
-const support = readFileSync(`${root}e2e/support/Relay.ts`, "utf8")
+const support = readFileSync(`${root}packages/testkit/src/RelaySystem.ts`, "utf8")
 
 /** In blocks and in running text. */
 const commands = [

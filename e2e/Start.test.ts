@@ -5,9 +5,9 @@ import { createServer } from "node:net"
 import { request } from "node:http"
 import { stat } from "node:fs/promises"
 import { WebSocket } from "ws"
-import { Origin } from "./support/Origin.ts"
-import { Program, until } from "./support/Program.ts"
-import { addresses, agent, edgesOf, folder, pairingCode, signIn } from "./support/Relay.ts"
+import { Origin } from "@edge-relay/testkit/AppOrigin"
+import { Program, until } from "@edge-relay/testkit/Program"
+import { addresses, agent, edgesOf, folder, pairingCode, signIn } from "@edge-relay/testkit/RelaySystem"
 
 const start = "packages/devkit/src/start.ts"
 

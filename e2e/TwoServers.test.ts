@@ -1,14 +1,14 @@
 import { assert, describe, it } from "vitest"
 import { randomBytes } from "node:crypto"
 import { mkdir, rm, writeFile } from "node:fs/promises"
-import { isInstalled, PostgresServer } from "../packages/storage/test/PostgresServer.ts"
-import { Origin } from "./support/Origin.ts"
-import { Program, until } from "./support/Program.ts"
-import { addresses, agent, edgesOf, folder, pairingCode, signIn } from "./support/Relay.ts"
+import { isInstalled, PostgresServer } from "@edge-relay/testkit/PostgresServer"
+import { Origin } from "@edge-relay/testkit/AppOrigin"
+import { Program, until } from "@edge-relay/testkit/Program"
+import { addresses, agent, edgesOf, folder, pairingCode, signIn } from "@edge-relay/testkit/RelaySystem"
 
 const api = "packages/server-api/src/main.ts"
 const proxy = "packages/server-proxy/src/main.ts"
-const provider = "packages/devkit/src/provider.ts"
+const provider = "packages/devkit/src/provider/main.ts"
 
 /** What production's two processes are told, and nothing else. */
 const environment = (at: Awaited<ReturnType<typeof addresses>>, database: string) => ({

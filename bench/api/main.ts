@@ -3,13 +3,13 @@ import { Agent, request } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { randomBytes } from "node:crypto"
-import { tenantId } from "@edge-relay/auth/Identity"
-import { Database } from "@edge-relay/storage/Database"
+import { tenantId } from "@edge-relay/auth/sign-in/Identity"
+import { Database } from "@edge-relay/storage/database/Database"
 import * as SqlStorage from "@edge-relay/storage/SqlStorage"
 import { Effect, Layer, Redacted } from "effect"
 import { Digest, SecureRandom } from "effect/crypto"
-import { Program } from "../../e2e/support/Program.ts"
-import { addresses, signIn } from "../../e2e/support/Relay.ts"
+import { Program } from "@edge-relay/testkit/Program"
+import { addresses, signIn } from "@edge-relay/testkit/RelaySystem"
 import { seedEdges } from "../storage/SeedEdges.ts"
 
 /**
@@ -98,7 +98,7 @@ try {
     seedEdges({ edges, ofTenant: Math.min(10_000, edges), tenantId: tenant }).pipe(Effect.provide(storage))
   )
   console.log(`${edges} edges seeded in ${((performance.now() - began) / 1000).toFixed(1)} s`)
-  await using provider = new Program("packages/devkit/src/provider.ts", [], env, home)
+  await using provider = new Program("packages/devkit/src/provider/main.ts", [], env, home)
   await using api = new Program("packages/server-api/src/main.ts", [], env, home)
   await provider.printed(/identity provider/)
   await api.printed(/the API is up/)

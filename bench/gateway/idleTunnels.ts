@@ -1,4 +1,4 @@
-import { AgentTunnel } from "@edge-relay/tunnel/AgentTunnel"
+import { AgentTunnel } from "@edge-relay/tunnel/agent/AgentTunnel"
 import { Redacted } from "effect"
 import { readFileSync } from "node:fs"
 

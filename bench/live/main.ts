@@ -1,6 +1,6 @@
 import { request } from "node:http"
-import { Program, until } from "../../e2e/support/Program.ts"
-import { addresses, agent, edgesOf, folder, pairingCode, signIn } from "../../e2e/support/Relay.ts"
+import { Program, until } from "@edge-relay/testkit/Program"
+import { addresses, agent, edgesOf, folder, pairingCode, signIn } from "@edge-relay/testkit/RelaySystem"
 
 /**
  * How soon `GET /api/edges/events` tells what happened: a rename (through the database), and an edge that comes and

@@ -1,9 +1,9 @@
 import { Array as Arr, Effect } from "effect"
 import { SecureRandom } from "effect/crypto"
-import { TenantId } from "@edge-relay/domain/CurrentUser"
-import { EdgeId, searchKey } from "@edge-relay/domain/Edges"
-import * as TypeId from "@edge-relay/domain/TypeId"
-import { Database } from "@edge-relay/storage/Database"
+import { TenantId } from "@edge-relay/domain/sign-in/CurrentUser"
+import { EdgeId, searchKey } from "@edge-relay/domain/edges/Edges"
+import * as TypeId from "@edge-relay/domain/ids/TypeId"
+import { Database } from "@edge-relay/storage/database/Database"
 
 /**
  * Fills a database with edges of many tenants, past the repositories: a million rows by single transactions would

@@ -1,5 +1,5 @@
 import { createServer, type Server, type Socket } from "node:net"
-import * as TunnelClient from "@edge-relay/tunnel/TunnelClient"
+import * as TunnelClient from "@edge-relay/tunnel/agent/TunnelClient"
 import { Effect, Redacted } from "effect"
 import type { EdgeCounts } from "./stoppedReader.ts"
 

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs"
-import type { Ending } from "@edge-relay/tunnel/Reconnect"
-import * as TunnelClient from "@edge-relay/tunnel/TunnelClient"
+import type { Ending } from "@edge-relay/tunnel/agent/Reconnect"
+import * as TunnelClient from "@edge-relay/tunnel/agent/TunnelClient"
 import { Effect, Redacted, Semaphore } from "effect"
 import type { FleetReport } from "./Fleets.ts"
 

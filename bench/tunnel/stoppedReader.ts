@@ -1,6 +1,6 @@
 import { join } from "node:path"
 import type { Duplex } from "node:stream"
-import { ProxyLink } from "@edge-relay/tunnel/ProxyLink"
+import { ProxyLink } from "@edge-relay/tunnel/link/ProxyLink"
 import { Effect, Redacted } from "effect"
 import { Child } from "./Child.ts"
 import type { Memory } from "./probe.ts"

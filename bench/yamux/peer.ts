@@ -6,9 +6,9 @@
  */
 import { once } from "node:events"
 import type { AddressInfo } from "node:net"
-import { Session } from "@edge-relay/tunnel/yamux/Session"
-import type { Stream } from "@edge-relay/tunnel/yamux/Stream"
-import { WebSocketTransport } from "@edge-relay/tunnel/WebSocketTransport"
+import { Session } from "@edge-relay/yamux/Session"
+import type { Stream } from "@edge-relay/yamux/Stream"
+import { WebSocketTransport } from "@edge-relay/tunnel/websocket/WebSocketTransport"
 import { WebSocket, WebSocketServer } from "ws"
 
 const options = { perMessageDeflate: false, maxPayload: WebSocketTransport.maxPayload }

@@ -1,4 +1,4 @@
-import * as Tracing from "@edge-relay/tunnel/Tracing"
+import * as Tracing from "@edge-relay/server-kit/Tracing"
 import { Config, Effect, Layer, Option, Schema } from "effect"
 
 /** `OTEL_EXPORTER_OTLP_ENDPOINT` is not where a collector could be. */

@@ -1,10 +1,10 @@
 import { Layer } from "effect"
-import { AuditLog } from "./AuditLog.ts"
-import { EdgeEvents } from "./EdgeEvents.ts"
-import { Edges } from "./Edges.ts"
-import { PairingCodes } from "./PairingCodes.ts"
-import { PairingRequests } from "./PairingRequests.ts"
-import { SessionTokens } from "./SessionTokens.ts"
+import { AuditLog } from "./audit/AuditLog.ts"
+import { EdgeEvents } from "./edges/EdgeEvents.ts"
+import { Edges } from "./edges/Edges.ts"
+import { PairingCodes } from "./pairing/PairingCodes.ts"
+import { PairingRequests } from "./pairing/PairingRequests.ts"
+import { SessionTokens } from "./tunnels/SessionTokens.ts"
 import { Transaction } from "./Transaction.ts"
 
 /** Every repository in this process's memory, gone with it. `@edge-relay/storage/SqlStorage` keeps them. */

@@ -1,4 +1,4 @@
-import { EdgeId } from "@edge-relay/domain/Edges"
+import { EdgeId } from "@edge-relay/domain/edges/Edges"
 import { Context, Effect, FileSystem, Layer, Path, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 import * as Hex from "effect/encoding/Hex"
@@ -44,7 +44,7 @@ export class AgentState extends Context.Service<
     readonly checkWritable: Effect.Effect<void, StateUnusable>
     readonly write: (credentials: Credentials) => Effect.Effect<void, StateUnusable>
   }
->()("@edge-relay/edge-agent/AgentState") {
+>()("./AgentState.ts") {
   static readonly layer = (folder: string) =>
     Layer.effect(
       AgentState,

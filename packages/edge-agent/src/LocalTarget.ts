@@ -1,4 +1,4 @@
-import type { ServiceTarget } from "@edge-relay/tunnel/LocalService"
+import type { ServiceTarget } from "@edge-relay/tunnel/agent/LocalService"
 import { Schema, SchemaGetter } from "effect"
 
 /**

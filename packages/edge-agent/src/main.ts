@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { tuneHeap } from "@edge-relay/tunnel/HeapTuning"
+import { tuneHeap } from "@edge-relay/server-kit/HeapTuning"
 import { NodeCrypto, NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Cause, Console, Effect, Exit, Layer, Logger } from "effect"
 import { Command } from "effect/cli"

@@ -1,9 +1,9 @@
-import { type Fault, keyExample, read, variable } from "@edge-relay/server/Environment"
-import * as Values from "@edge-relay/server/EnvironmentValues"
+import { type Fault, keyExample, read, variable } from "@edge-relay/server-kit/Environment"
+import * as Values from "@edge-relay/server-kit/EnvironmentValues"
 import { Context, Effect, Layer, type Redacted } from "effect"
 
 /** What the API server is told by its environment, read once. */
-export class Config extends Context.Service<Config, Settings>()("@edge-relay/server-api/Config") {
+export class Config extends Context.Service<Config, Settings>()("./Config.ts") {
   static readonly layer = Layer.effect(
     Config,
     Effect.suspend(() => settings)

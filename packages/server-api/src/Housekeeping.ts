@@ -1,8 +1,8 @@
-import { AuditLog } from "@edge-relay/domain/AuditLog"
-import { EdgeEvents } from "@edge-relay/domain/EdgeEvents"
-import { PairingCodes } from "@edge-relay/domain/PairingCodes"
-import { PairingRequests } from "@edge-relay/domain/PairingRequests"
-import { SessionTokens } from "@edge-relay/domain/SessionTokens"
+import { AuditLog } from "@edge-relay/domain/audit/AuditLog"
+import { EdgeEvents } from "@edge-relay/domain/edges/EdgeEvents"
+import { PairingCodes } from "@edge-relay/domain/pairing/PairingCodes"
+import { PairingRequests } from "@edge-relay/domain/pairing/PairingRequests"
+import { SessionTokens } from "@edge-relay/domain/tunnels/SessionTokens"
 import { DateTime, Effect, Layer, Schedule } from "effect"
 import { Config } from "./Config.ts"
 

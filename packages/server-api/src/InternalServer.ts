@@ -1,17 +1,17 @@
-import * as ProcessMetrics from "@edge-relay/tunnel/ProcessMetrics"
+import * as ProcessMetrics from "@edge-relay/server-kit/ProcessMetrics"
 import { Context, Effect, Layer, Metric } from "effect"
 import { PrometheusMetrics } from "effect/observability"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import { Config } from "./Config.ts"
-import { requestDuration } from "./gateway/Traffic.ts"
-import { drain, internalServerOptions, limitConnections, listen } from "@edge-relay/server/Listening"
-import { LiveEvents } from "./LiveEvents.ts"
-import { Presence } from "./Presence.ts"
+import { requestDuration } from "@edge-relay/gateway/traffic/Traffic"
+import { drain, internalServerOptions, limitConnections, listen } from "@edge-relay/server-kit/Listening"
+import { LiveEvents } from "./live/LiveEvents.ts"
+import { Presence } from "@edge-relay/domain/tunnels/Presence"
 import { Readiness } from "./Readiness.ts"
 
 /** The port for whoever runs the server: health and metrics, without a key, on loopback unless told otherwise. */
 export class InternalServer extends Context.Service<InternalServer, { readonly port: number }>()(
-  "@edge-relay/server-api/InternalServer"
+  "./InternalServer.ts"
 ) {
   static readonly layer = Layer.effect(
     InternalServer,

@@ -5,29 +5,27 @@ import { Context, Effect, Layer, Option, Scope } from "effect"
 import { HttpRouter, HttpServerRequest } from "effect/http"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import { AccessLog } from "./AccessLog.ts"
-import * as Answers from "./Answers.ts"
-import { clientAddress } from "@edge-relay/server/ClientAddress"
+import * as Answers from "./http/Answers.ts"
+import { clientAddress } from "@edge-relay/server-kit/ClientAddress"
 import { Config } from "./Config.ts"
-import { discardBody } from "./gateway/DiscardBody.ts"
-import { Gateway } from "./gateway/Gateway.ts"
-import * as GatewayProblem from "./gateway/GatewayProblem.ts"
-import * as GatewayRoute from "./gateway/GatewayRoute.ts"
-import * as GatewayServer from "./gateway/GatewayServer.ts"
-import { inTurn } from "./gateway/Pipeline.ts"
-import * as RequestTarget from "./gateway/RequestTarget.ts"
+import { discardBody } from "@edge-relay/gateway/http/DiscardBody"
+import { Gateway } from "@edge-relay/gateway/Gateway"
+import * as GatewayProblem from "@edge-relay/gateway/GatewayProblem"
+import * as GatewayRoute from "@edge-relay/gateway/access/GatewayRoute"
+import * as GatewayServer from "@edge-relay/gateway/GatewayServer"
+import { inTurn } from "@edge-relay/gateway/http/Pipeline"
+import * as RequestTarget from "@edge-relay/gateway/http/RequestTarget"
 import { InternalServer } from "./InternalServer.ts"
-import { drain, limitConnections, listen } from "@edge-relay/server/Listening"
-import { LiveEvents } from "./LiveEvents.ts"
+import { drain, limitConnections, listen } from "@edge-relay/server-kit/Listening"
+import { LiveEvents } from "./live/LiveEvents.ts"
 import { Readiness } from "./Readiness.ts"
-import * as RequestId from "./RequestId.ts"
+import * as RequestId from "@edge-relay/server-kit/RequestId"
 
 /**
  * The public port: one `http.Server`, whose requests the gateway sees first and the router then. When it goes,
  * it stops taking connections, says so at `/readyz`, and lets what runs finish for `DRAIN_SECONDS`.
  */
-export class Listener extends Context.Service<Listener, { readonly port: number }>()(
-  "@edge-relay/server-api/Listener"
-) {
+export class Listener extends Context.Service<Listener, { readonly port: number }>()("./Listener.ts") {
   static readonly layer = Layer.effect(
     Listener,
     Effect.suspend(() => make)

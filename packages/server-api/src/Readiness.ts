@@ -11,7 +11,7 @@ export class Readiness extends Context.Service<
     /** From now on nothing new is to be sent here. */
     readonly drain: Effect.Effect<void>
   }
->()("@edge-relay/server-api/Readiness") {
+>()("./Readiness.ts") {
   static readonly layer = Layer.effect(
     Readiness,
     Effect.gen(function* () {

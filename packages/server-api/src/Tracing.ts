@@ -1,4 +1,4 @@
-import * as Tracing from "@edge-relay/tunnel/Tracing"
+import * as Tracing from "@edge-relay/server-kit/Tracing"
 import { Effect, Layer } from "effect"
 import { HttpMiddleware } from "effect/http"
 import { Config } from "./Config.ts"

@@ -1,5 +1,5 @@
-import * as Program from "@edge-relay/server/Program"
-import { tuneHeap } from "@edge-relay/tunnel/HeapTuning"
+import * as Program from "@edge-relay/server-kit/Program"
+import { tuneHeap } from "@edge-relay/server-kit/HeapTuning"
 import { Effect, Layer } from "effect"
 import * as Backends from "./Backends.ts"
 import { Config } from "./Config.ts"

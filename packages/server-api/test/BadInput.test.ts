@@ -1,7 +1,7 @@
 import { assert, layer } from "@effect/vitest"
 import { CloudApi } from "@edge-relay/domain/api/CloudApi"
 import { Effect, Option, Schema } from "effect"
-import { type Answer, ask, type Person, TestApi } from "./support/TestApi.ts"
+import { type Answer, ask, type Person, TestApi } from "@edge-relay/testkit/api/TestApi"
 
 /**
  * For every endpoint: what its schema makes, broken in each way that comes to mind, is refused by a problem that

@@ -2,10 +2,10 @@ import { assert, layer } from "@effect/vitest"
 import { Array, Effect } from "effect"
 import { createServer } from "node:http"
 import { connect } from "node:net"
-import { listenScoped } from "@edge-relay/server/Listening"
-import { slowHead } from "../../server/test/support/SlowHead.ts"
-import { onClientError, serverOptions } from "../src/gateway/GatewayServer.ts"
-import { type Answer, ask, publicUrl, TestApi } from "./support/TestApi.ts"
+import { listenScoped } from "@edge-relay/server-kit/Listening"
+import { slowHead } from "@edge-relay/testkit/SlowHead"
+import { onClientError, serverOptions } from "@edge-relay/gateway/GatewayServer"
+import { type Answer, ask, publicUrl, TestApi } from "@edge-relay/testkit/api/TestApi"
 
 const problemOf = (answer: Answer) => {
   assert.match(answer.headers["content-type"] ?? "", /^application\/problem\+json/)

@@ -1,8 +1,8 @@
 import { assert, layer } from "@effect/vitest"
 import { EdgeNotFound, EdgeSessionNotFound } from "@edge-relay/domain/api/Problem"
 import { Array, Effect, Redacted } from "effect"
-import { ask, TestApi } from "./support/TestApi.ts"
-import { clientOf } from "./support/TestClient.ts"
+import { ask, TestApi } from "@edge-relay/testkit/api/TestApi"
+import { clientOf } from "@edge-relay/testkit/api/TestClient"
 
 const tenant = (name: string) =>
   Effect.gen(function* () {

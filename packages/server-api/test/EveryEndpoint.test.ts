@@ -1,10 +1,10 @@
 import { assert, layer } from "@effect/vitest"
 import { Authorization } from "@edge-relay/domain/api/Authorization"
 import { PublicApi } from "@edge-relay/domain/api/CloudApi"
-import { EdgeId } from "@edge-relay/domain/Edges"
+import { EdgeId } from "@edge-relay/domain/edges/Edges"
 import { Effect } from "effect"
-import { type Answer, type Ask, ask, type Person, TestApi } from "./support/TestApi.ts"
-import { clientOf } from "./support/TestClient.ts"
+import { type Answer, type Ask, ask, type Person, TestApi } from "@edge-relay/testkit/api/TestApi"
+import { clientOf } from "@edge-relay/testkit/api/TestClient"
 
 /**
  * Walks the contract's own value and tries every endpoint: without a cookie, with a tampered one, with one that

@@ -1,7 +1,7 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"
-import { ask, TestApi } from "./support/TestApi.ts"
-import { clientOf } from "./support/TestClient.ts"
+import { ask, TestApi } from "@edge-relay/testkit/api/TestApi"
+import { clientOf } from "@edge-relay/testkit/api/TestClient"
 
 layer(TestApi.layer(), { excludeTestServices: true })("The log", (it) => {
   it.effect("never has a secret in it, whatever goes well or wrong", () =>

@@ -5,7 +5,7 @@ import * as Problem from "@edge-relay/domain/api/Problem"
 import { Validator } from "@seriousme/openapi-schema-validator"
 import { Effect } from "effect"
 import { createHash } from "node:crypto"
-import { ask, TestApi } from "./support/TestApi.ts"
+import { ask, TestApi } from "@edge-relay/testkit/api/TestApi"
 
 /** By the contract itself: its groups that ask for a session, and what is mounted under an edge. */
 const isForTheSignedIn = (

@@ -1,8 +1,8 @@
 import { assert, layer } from "@effect/vitest"
 import { AuthorizationPending, ExpiredToken, InvalidCode, NotFound } from "@edge-relay/domain/api/Problem"
 import { Array, Effect, Exit, Redacted } from "effect"
-import { ask, TestApi } from "./support/TestApi.ts"
-import { clientOf } from "./support/TestClient.ts"
+import { ask, TestApi } from "@edge-relay/testkit/api/TestApi"
+import { clientOf } from "@edge-relay/testkit/api/TestClient"
 
 // Tries are limited by address, so that each test comes from one of its own.
 const from = (address: string) => ({ "x-forwarded-for": address })

@@ -6,7 +6,7 @@ import { createServer, request } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { ApiProcess, freePort, until } from "./support/ApiProcess.ts"
+import { ApiProcess, freePort, until } from "@edge-relay/testkit/api/ApiProcess"
 
 const redisServer = ["/usr/bin/redis-server", "/usr/local/bin/redis-server"].find((path) => existsSync(path))
 

@@ -1,14 +1,14 @@
 import { assert, layer } from "@effect/vitest"
-import { AuditLog } from "@edge-relay/domain/AuditLog"
-import { EdgeEvents } from "@edge-relay/domain/EdgeEvents"
-import { EdgeId, Edges } from "@edge-relay/domain/Edges"
+import { AuditLog } from "@edge-relay/domain/audit/AuditLog"
+import { EdgeEvents } from "@edge-relay/domain/edges/EdgeEvents"
+import { EdgeId, Edges } from "@edge-relay/domain/edges/Edges"
 import * as MemoryStorage from "@edge-relay/domain/MemoryStorage"
-import { PairingCodes } from "@edge-relay/domain/PairingCodes"
-import { PairingRequests } from "@edge-relay/domain/PairingRequests"
-import { SessionTokens } from "@edge-relay/domain/SessionTokens"
+import { PairingCodes } from "@edge-relay/domain/pairing/PairingCodes"
+import { PairingRequests } from "@edge-relay/domain/pairing/PairingRequests"
+import { SessionTokens } from "@edge-relay/domain/tunnels/SessionTokens"
 import { StorageUnavailable } from "@edge-relay/domain/StorageUnavailable"
 import { type Context, Effect, Layer } from "effect"
-import { ask, TestApi } from "./support/TestApi.ts"
+import { ask, TestApi } from "@edge-relay/testkit/api/TestApi"
 
 /** Every operation of a repository fails, as with a database that is away. */
 const away = <I, S extends object>(service: Context.Service<I, S>) =>

@@ -1,5 +1,5 @@
-import { type Fault, keyExample, read, variable } from "@edge-relay/server/Environment"
-import * as Values from "@edge-relay/server/EnvironmentValues"
+import { type Fault, keyExample, read, variable } from "@edge-relay/server-kit/Environment"
+import * as Values from "@edge-relay/server-kit/EnvironmentValues"
 import { Context, Effect, Layer, type Redacted } from "effect"
 import { hostname } from "node:os"
 
@@ -36,7 +36,7 @@ export interface Settings {
   }
 }
 
-export class Config extends Context.Service<Config, Settings>()("@edge-relay/server-proxy/Config") {
+export class Config extends Context.Service<Config, Settings>()("./Config.ts") {
   static readonly layer = Layer.effect(
     Config,
     Effect.suspend(() => settings)

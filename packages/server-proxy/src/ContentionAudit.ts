@@ -1,6 +1,6 @@
 import { Effect, Layer, Stream } from "effect"
-import { AuditLog } from "@edge-relay/domain/AuditLog"
-import { TunnelServer } from "@edge-relay/tunnel/TunnelServer"
+import { AuditLog } from "@edge-relay/domain/audit/AuditLog"
+import { TunnelServer } from "@edge-relay/tunnel/proxy/TunnelServer"
 
 /** Enters into the audit log that two machines fight for one token: somebody may have copied it. */
 export const layer = Layer.effectDiscard(

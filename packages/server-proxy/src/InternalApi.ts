@@ -2,16 +2,16 @@ import { createHash, timingSafeEqual } from "node:crypto"
 import { createServer, type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http"
 import type { Duplex } from "node:stream"
 import { Context, Effect, FiberSet, Layer, Option, Redacted, Schema } from "effect"
-import { EdgeId } from "@edge-relay/domain/Edges"
-import { SessionStore, SessionSummary } from "@edge-relay/domain/SessionStore"
-import { type Dial, LINK_PATH, LINK_PROTOCOL } from "@edge-relay/tunnel/LinkProtocol"
-import { encodeRefusal } from "@edge-relay/tunnel/StreamRefusal"
-import * as Tracing from "@edge-relay/tunnel/Tracing"
-import { TunnelServer } from "@edge-relay/tunnel/TunnelServer"
+import { EdgeId } from "@edge-relay/domain/edges/Edges"
+import { SessionStore, SessionSummary } from "@edge-relay/domain/tunnels/SessionStore"
+import { type Dial, LINK_PATH, LINK_PROTOCOL } from "@edge-relay/protocol/LinkProtocol"
+import { encodeRefusal } from "@edge-relay/protocol/StreamRefusal"
+import * as Tracing from "@edge-relay/server-kit/Tracing"
+import { TunnelServer } from "@edge-relay/tunnel/proxy/TunnelServer"
 import { Config } from "./Config.ts"
 import { sendEvents } from "./InternalEvents.ts"
 import { InternalStreams, STREAM_PROTOCOL } from "./InternalStreams.ts"
-import { internalServerOptions, limitConnections, listenScoped } from "@edge-relay/server/Listening"
+import { internalServerOptions, limitConnections, listenScoped } from "@edge-relay/server-kit/Listening"
 import * as ProxyMetrics from "./ProxyMetrics.ts"
 import { Readiness } from "./Readiness.ts"
 
@@ -20,7 +20,7 @@ import { Readiness } from "./Readiness.ts"
  * All but health and metrics wants the shared key.
  */
 export class InternalApi extends Context.Service<InternalApi, { readonly port: number }>()(
-  "@edge-relay/server-proxy/InternalApi"
+  "./InternalApi.ts"
 ) {
   static readonly layer = Layer.effect(
     InternalApi,

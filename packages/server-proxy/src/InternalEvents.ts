@@ -1,7 +1,7 @@
 import type { ServerResponse } from "node:http"
 import { Effect, Schedule, Schema, Stream } from "effect"
-import { SessionSummary } from "@edge-relay/domain/SessionStore"
-import type { TunnelEvent } from "@edge-relay/tunnel/LiveTunnels"
+import { SessionSummary } from "@edge-relay/domain/tunnels/SessionStore"
+import type { TunnelEvent } from "@edge-relay/tunnel/proxy/LiveTunnels"
 
 /**
  * Server-Sent Events: one JSON object each, the first a snapshot. A reader that does not keep up is cut off, and

@@ -1,7 +1,7 @@
 import { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import { Cause, Effect } from "effect"
-import type { DialError, EdgeStream } from "@edge-relay/tunnel/DialError"
+import type { DialError, EdgeStream } from "@edge-relay/protocol/DialError"
 import {
   decodeDial,
   type Dial,
@@ -10,12 +10,12 @@ import {
   LINK_PROTOCOL,
   linkOptions,
   MAX_MESSAGE
-} from "@edge-relay/tunnel/LinkProtocol"
-import * as PrefixedText from "@edge-relay/tunnel/PrefixedText"
+} from "@edge-relay/protocol/LinkProtocol"
+import * as PrefixedText from "@edge-relay/protocol/PrefixedText"
 import { splice } from "@edge-relay/tunnel/Splice"
-import type { LocalReason } from "@edge-relay/tunnel/StreamRefusal"
-import { DuplexTransport } from "@edge-relay/tunnel/yamux/DuplexTransport"
-import { Session } from "@edge-relay/tunnel/yamux/Session"
+import type { LocalReason } from "@edge-relay/protocol/StreamRefusal"
+import { DuplexTransport } from "@edge-relay/yamux/DuplexTransport"
+import { Session } from "@edge-relay/yamux/Session"
 
 /** One stream on a connection of its own: for operators, and programs that do not speak yamux. */
 export const STREAM_PROTOCOL = "edge-relay-stream"

@@ -1,8 +1,8 @@
 import { Effect, Metric } from "effect"
 import { PrometheusMetrics } from "effect/observability"
-import type { TunnelTotals } from "@edge-relay/tunnel/LiveTunnels"
-import * as ProcessMetrics from "@edge-relay/tunnel/ProcessMetrics"
-import * as TunnelMetrics from "@edge-relay/tunnel/TunnelMetrics"
+import type { TunnelTotals } from "@edge-relay/tunnel/proxy/LiveTunnels"
+import * as ProcessMetrics from "@edge-relay/server-kit/ProcessMetrics"
+import * as TunnelMetrics from "@edge-relay/tunnel/proxy/TunnelMetrics"
 
 /** What a proxy shows of itself, in Prometheus' text format. Gauges are read when they are asked for. */
 

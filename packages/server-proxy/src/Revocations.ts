@@ -1,6 +1,6 @@
 import { Effect, Layer, Schedule } from "effect"
-import { type EdgeEvent, EdgeEvents } from "@edge-relay/domain/EdgeEvents"
-import { TunnelServer } from "@edge-relay/tunnel/TunnelServer"
+import { type EdgeEvent, EdgeEvents } from "@edge-relay/domain/edges/EdgeEvents"
+import { TunnelServer } from "@edge-relay/tunnel/proxy/TunnelServer"
 
 /**
  * Closes the tunnels of tokens that are revoked and of edges that are removed, whoever did it and wherever:

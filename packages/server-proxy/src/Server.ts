@@ -1,13 +1,13 @@
 import { createServer } from "node:http"
 import { Context, Effect, Layer } from "effect"
-import { SessionStore } from "@edge-relay/domain/SessionStore"
-import * as Tracing from "@edge-relay/tunnel/Tracing"
-import { TunnelServer } from "@edge-relay/tunnel/TunnelServer"
-import { clientAddress } from "@edge-relay/server/ClientAddress"
+import { SessionStore } from "@edge-relay/domain/tunnels/SessionStore"
+import * as Tracing from "@edge-relay/server-kit/Tracing"
+import { TunnelServer } from "@edge-relay/tunnel/proxy/TunnelServer"
+import { clientAddress } from "@edge-relay/server-kit/ClientAddress"
 import { Config } from "./Config.ts"
 import * as ContentionAudit from "./ContentionAudit.ts"
 import { InternalApi } from "./InternalApi.ts"
-import { headCheckMillis, listenScoped } from "@edge-relay/server/Listening"
+import { headCheckMillis, listenScoped } from "@edge-relay/server-kit/Listening"
 import * as Revocations from "./Revocations.ts"
 
 /** Where a proxy listens, once it does. */

@@ -1,16 +1,16 @@
 import { connect } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Redacted } from "effect"
-import * as TunnelClient from "@edge-relay/tunnel/TunnelClient"
-import { Program } from "../../../e2e/support/Program.ts"
-import { eventually, eventuallyEffect } from "../../tunnel/test/support/Eventually.ts"
-import { connectRaw } from "../../tunnel/test/support/RawAgent.ts"
-import { startRelay } from "../../tunnel/test/support/Relay.ts"
-import { closed } from "../../tunnel/test/support/Streams.ts"
-import { bytesAt, fetchThrough, sha256, startOrigin } from "./support/Origin.ts"
-import { startProxy } from "./support/ProxyProcess.ts"
-import { startDatabase, tenantId } from "./support/TestDatabase.ts"
-import { ask, askJson } from "./support/TestServer.ts"
+import * as TunnelClient from "@edge-relay/tunnel/agent/TunnelClient"
+import { Program } from "@edge-relay/testkit/Program"
+import { eventually, eventuallyEffect } from "@edge-relay/testkit/Eventually"
+import { connectRaw } from "@edge-relay/testkit/tunnel/RawAgent"
+import { startRelay } from "@edge-relay/testkit/TcpRelay"
+import { closed } from "@edge-relay/testkit/Streams"
+import { bytesAt, fetchThrough, sha256, startOrigin } from "@edge-relay/testkit/proxy/ProxyOrigin"
+import { startProxy } from "@edge-relay/testkit/proxy/ProxyProcess"
+import { startDatabase, tenantId } from "@edge-relay/testkit/proxy/TestDatabase"
+import { ask, askJson } from "@edge-relay/testkit/proxy/TestProxyServer"
 
 /** Quick enough for a test. */
 const impatient = { HEARTBEAT_SECONDS: "0.1", SILENCE_SECONDS: "1", HANDSHAKE_SECONDS: "1" }
@@ -85,7 +85,7 @@ describe("kill -9", () => {
           Effect.sync(
             () =>
               new Program(
-                "packages/server-proxy/test/support/agent.ts",
+                "packages/testkit/src/proxy/agent.ts",
                 [proxy.tunnelUrl, edge.token, String(origin.port)],
                 {},
                 database.folder

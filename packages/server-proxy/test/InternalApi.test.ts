@@ -1,13 +1,13 @@
 import { connect } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Scope } from "effect"
-import { eventually, eventuallyEffect } from "../../tunnel/test/support/Eventually.ts"
-import { connectRaw } from "../../tunnel/test/support/RawAgent.ts"
-import { closed, readAll, readExactly } from "../../tunnel/test/support/Streams.ts"
-import { tokenOf } from "../../tunnel/test/support/TestTokens.ts"
-import { slowHead } from "../../server/test/support/SlowHead.ts"
-import { connected, dial, fill, online } from "./support/OnlineAgent.ts"
-import { ask, askJson, dialerTo, startServer } from "./support/TestServer.ts"
+import { eventually, eventuallyEffect } from "@edge-relay/testkit/Eventually"
+import { connectRaw } from "@edge-relay/testkit/tunnel/RawAgent"
+import { closed, readAll, readExactly } from "@edge-relay/testkit/Streams"
+import { tokenOf } from "@edge-relay/testkit/TestTokens"
+import { slowHead } from "@edge-relay/testkit/SlowHead"
+import { connected, dial, fill, online } from "@edge-relay/testkit/proxy/OnlineAgent"
+import { ask, askJson, dialerTo, startServer } from "@edge-relay/testkit/proxy/TestProxyServer"
 
 const { edgeId, tenantId, tokenId } = tokenOf(1)
 

@@ -2,11 +2,11 @@ import { mkdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { Program } from "../../../e2e/support/Program.ts"
-import { eventuallyEffect } from "../../tunnel/test/support/Eventually.ts"
-import { startProxy } from "./support/ProxyProcess.ts"
-import { startDatabase } from "./support/TestDatabase.ts"
-import { ask, askJson, internalKey } from "./support/TestServer.ts"
+import { Program } from "@edge-relay/testkit/Program"
+import { eventuallyEffect } from "@edge-relay/testkit/Eventually"
+import { startProxy } from "@edge-relay/testkit/proxy/ProxyProcess"
+import { startDatabase } from "@edge-relay/testkit/proxy/TestDatabase"
+import { ask, askJson, internalKey } from "@edge-relay/testkit/proxy/TestProxyServer"
 
 const run = (environment: Record<string, string>, folder: string) =>
   Effect.promise(async () => {

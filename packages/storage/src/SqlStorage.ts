@@ -1,11 +1,11 @@
 import { Layer } from "effect"
-import * as AuditLogSql from "./AuditLogSql.ts"
-import * as EdgeEventsSql from "./EdgeEventsSql.ts"
-import * as EdgesSql from "./EdgesSql.ts"
-import * as PairingCodesSql from "./PairingCodesSql.ts"
-import * as PairingRequestsSql from "./PairingRequestsSql.ts"
-import * as SessionTokensSql from "./SessionTokensSql.ts"
-import * as TransactionSql from "./TransactionSql.ts"
+import * as AuditLogSql from "./audit/AuditLogSql.ts"
+import * as EdgeEventsSql from "./edges/EdgeEventsSql.ts"
+import * as EdgesSql from "./edges/EdgesSql.ts"
+import * as PairingCodesSql from "./pairing/PairingCodesSql.ts"
+import * as PairingRequestsSql from "./pairing/PairingRequestsSql.ts"
+import * as SessionTokensSql from "./edges/SessionTokensSql.ts"
+import * as TransactionSql from "./database/TransactionSql.ts"
 
 /** Every repository in one `Database`, SQLite or Postgres. Needs `Digest` and `SecureRandom`, too. */
 export const layer = Layer.mergeAll(

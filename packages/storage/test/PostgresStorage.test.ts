@@ -1,12 +1,12 @@
 import { assert, describe, layer } from "@effect/vitest"
 import { Effect, Layer, Redacted } from "effect"
 import { Statement } from "effect/sql"
-import { Edges } from "@edge-relay/domain/Edges"
-import { crypto, newUser } from "../../domain/test/contract/Fixtures.ts"
-import * as StorageContract from "../../domain/test/contract/StorageContract.ts"
-import { Database } from "../src/Database.ts"
+import { Edges } from "@edge-relay/domain/edges/Edges"
+import { crypto, newUser } from "@edge-relay/testkit/contract/Fixtures"
+import * as StorageContract from "@edge-relay/testkit/contract/StorageContract"
+import { Database } from "../src/database/Database.ts"
 import * as SqlStorage from "../src/SqlStorage.ts"
-import { isInstalled, PostgresServer } from "./PostgresServer.ts"
+import { isInstalled, PostgresServer } from "@edge-relay/testkit/PostgresServer"
 
 const server = Effect.acquireRelease(
   Effect.promise(async () => {

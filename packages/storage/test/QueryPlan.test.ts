@@ -1,19 +1,19 @@
 import { assert, describe, layer } from "@effect/vitest"
 import { DateTime, Effect, Layer, Redacted } from "effect"
 import { Statement } from "effect/sql"
-import { AuditLog } from "@edge-relay/domain/AuditLog"
-import { EdgeEvents } from "@edge-relay/domain/EdgeEvents"
-import { Edges } from "@edge-relay/domain/Edges"
-import { PairingCodes } from "@edge-relay/domain/PairingCodes"
-import { SessionTokens } from "@edge-relay/domain/SessionTokens"
+import { AuditLog } from "@edge-relay/domain/audit/AuditLog"
+import { EdgeEvents } from "@edge-relay/domain/edges/EdgeEvents"
+import { Edges } from "@edge-relay/domain/edges/Edges"
+import { PairingCodes } from "@edge-relay/domain/pairing/PairingCodes"
+import { SessionTokens } from "@edge-relay/domain/tunnels/SessionTokens"
 import {
   crypto,
   garbage,
   missingEdge,
   newUser,
   type Repositories
-} from "../../domain/test/contract/Fixtures.ts"
-import { Database } from "../src/Database.ts"
+} from "@edge-relay/testkit/contract/Fixtures"
+import { Database } from "../src/database/Database.ts"
 import * as SqlStorage from "../src/SqlStorage.ts"
 
 /**

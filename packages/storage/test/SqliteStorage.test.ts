@@ -3,9 +3,9 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { layer } from "@effect/vitest"
 import { Effect, Layer, Redacted } from "effect"
-import { crypto } from "../../domain/test/contract/Fixtures.ts"
-import * as StorageContract from "../../domain/test/contract/StorageContract.ts"
-import { Database } from "../src/Database.ts"
+import { crypto } from "@edge-relay/testkit/contract/Fixtures"
+import * as StorageContract from "@edge-relay/testkit/contract/StorageContract"
+import { Database } from "../src/database/Database.ts"
 import * as SqlStorage from "../src/SqlStorage.ts"
 
 const database = Layer.unwrap(

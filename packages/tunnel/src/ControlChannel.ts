@@ -1,6 +1,6 @@
 import type { Duplex } from "node:stream"
 import { Predicate } from "effect"
-import { MAX_CONTROL_LINE } from "./TunnelProtocol.ts"
+import { MAX_CONTROL_LINE } from "@edge-relay/protocol/TunnelProtocol"
 
 /** A line of the control stream was not a JSON object, or was longer than it may be. */
 export class ControlError extends Error {

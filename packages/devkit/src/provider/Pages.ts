@@ -1,5 +1,5 @@
-import * as PlainPage from "@edge-relay/auth/PlainPage"
-import { escapeHtml } from "@edge-relay/auth/PlainPage"
+import * as PlainPage from "@edge-relay/auth/sign-in/PlainPage"
+import { escapeHtml } from "@edge-relay/auth/sign-in/PlainPage"
 import { type ProviderUser, users } from "./Users.ts"
 
 /** The provider's own pages. A form's answer leads back to `publicUrl`, and browsers hold policies against that. */

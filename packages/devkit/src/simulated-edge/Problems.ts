@@ -11,7 +11,7 @@ import {
   problems,
   RequestValidation
 } from "@edge-relay/domain/edge-api/EdgeProblem"
-import * as JsonGuard from "@edge-relay/server-api/JsonGuard"
+import * as JsonGuard from "@edge-relay/server-api/http/conventions/JsonGuard"
 import { Cause, Effect, SchemaIssue } from "effect"
 import { SecureRandom } from "effect/crypto"
 import {

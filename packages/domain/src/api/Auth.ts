@@ -1,6 +1,6 @@
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-import { SignInSessionId, TenantId, UserId } from "../CurrentUser.ts"
+import { SignInSessionId, TenantId, UserId } from "../sign-in/CurrentUser.ts"
 import { Authorization } from "./Authorization.ts"
 import { BodyRules, ChangeLimit, Conventions } from "./Conventions.ts"
 import {

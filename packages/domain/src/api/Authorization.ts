@@ -1,5 +1,5 @@
 import { HttpApiMiddleware } from "effect/http-api"
-import type { CurrentUser } from "../CurrentUser.ts"
+import type { CurrentUser } from "../sign-in/CurrentUser.ts"
 import { CrossSite, StorageUnavailable, Unauthorized } from "./Problem.ts"
 
 /**
@@ -7,6 +7,6 @@ import { CrossSite, StorageUnavailable, Unauthorized } from "./Problem.ts"
  * methods that come cross-site. Implemented by `@edge-relay/auth/AuthorizationLayer`.
  */
 export class Authorization extends HttpApiMiddleware.Service<Authorization, { provides: CurrentUser }>()(
-  "@edge-relay/domain/api/Authorization",
+  "./Authorization.ts",
   { error: [Unauthorized, CrossSite, StorageUnavailable] }
 ) {}

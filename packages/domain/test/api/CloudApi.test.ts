@@ -86,7 +86,7 @@ describe("CloudApi", () => {
 
   it("has no problem that nothing answers with", () => {
     const folder = fileURLToPath(new URL("../../..", import.meta.url))
-    const sources = globSync("{domain,auth,server-api}/src/**/*.ts", { cwd: folder })
+    const sources = globSync("{domain,auth,gateway,server-api}/src/**/*.ts", { cwd: folder })
       .filter((file) => file !== "domain/src/api/Problem.ts")
       .map((file) => readFileSync(`${folder}/${file}`, "utf8"))
       .filter((source) => /\/Problem(\.ts)?"/.test(source))

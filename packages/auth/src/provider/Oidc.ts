@@ -1,0 +1,277 @@
+import { Clock, Context, Duration, Effect, Layer, Redacted, Schedule, Schema } from "effect"
+import { type JWTPayload, jwtVerify, type JWTVerifyResult } from "jose"
+import * as client from "openid-client"
+import { checkIdToken, checkRefreshed, type LogoutNotice, readLogoutToken } from "./IdTokenChecks.ts"
+import { boundedFetch } from "./internal/boundedFetch.ts"
+import { makeHealing } from "./internal/healing.ts"
+import { fromClient, ProviderRefused, ProviderUnavailable } from "./OidcError.ts"
+import { algorithms, makeProviderKeys } from "./ProviderKeys.ts"
+import { type ProviderIdentity, readIdentity } from "./ProviderIdentity.ts"
+import { ProviderTokens } from "./ProviderTokens.ts"
+
+/** An access token is refreshed this long before it expires. */
+const refreshEarlyMillis = 30_000
+
+export interface OidcOptions {
+  readonly issuer: URL
+  readonly clientId: string
+  /** Without one the client is public: PKCE alone. An empty one is none. */
+  readonly clientSecret?: Redacted.Redacted<string> | undefined
+  readonly scopes: string
+  /** The claim that names a user's tenant; without one every user is a tenant alone. */
+  readonly tenantClaim?: string | undefined
+  readonly publicUrl: URL
+  /** How long each request to the provider may take; 10 by default. A person is waiting. */
+  readonly timeoutSeconds?: number | undefined
+}
+
+/** What has to be kept between sending a browser away and its coming back, each of 256 bits. */
+export interface Attempt {
+  readonly state: string
+  readonly nonce: string
+  readonly codeVerifier: string
+}
+
+export interface Grant {
+  readonly tokens: ProviderTokens
+  /** When the access token wants refreshing; null where it cannot be. */
+  readonly refreshAt: number | null
+}
+
+/** The provider is spoken to in the clear, and browsers come by https. */
+export class InsecureIssuer extends Schema.TaggedError<InsecureIssuer>()("InsecureIssuer", {
+  issuer: Schema.String
+}) {
+  override get message(): string {
+    return `issuer ${this.issuer} is not https`
+  }
+}
+
+/**
+ * The relying party: all that is said to the identity provider, and all that is believed of its answers.
+ * Metadata and keys are fetched when they are first needed, once for all who wait, and heal by themselves.
+ */
+export class Oidc extends Context.Service<
+  Oidc,
+  {
+    readonly redirectUri: string
+    /** Fails while the provider cannot be reached. For readiness, and before a person is sent there. */
+    readonly ready: Effect.Effect<void, ProviderUnavailable>
+    readonly newAttempt: Effect.Effect<Attempt>
+    /** Where to send the browser. */
+    readonly authorizationUrl: (attempt: Attempt) => Effect.Effect<URL, ProviderUnavailable>
+    /** What came back, for the attempt that its `state` named. */
+    readonly callback: (
+      parameters: URLSearchParams,
+      attempt: Attempt
+    ) => Effect.Effect<Grant & { readonly identity: ProviderIdentity }, ProviderRefused | ProviderUnavailable>
+    readonly refresh: (
+      tokens: ProviderTokens,
+      former: { readonly issuer: string; readonly subject: string }
+    ) => Effect.Effect<Grant, ProviderRefused | ProviderUnavailable>
+    /** Tells the provider that a refresh token will not be used again, where it can be told. */
+    readonly revoke: (refreshToken: string) => Effect.Effect<void, ProviderRefused | ProviderUnavailable>
+    /** Where a browser signs out of the provider; null where the provider has no such page. */
+    readonly endSessionUrl: (idToken: string) => Effect.Effect<string | null, ProviderUnavailable>
+    readonly readLogoutToken: (
+      token: string
+    ) => Effect.Effect<LogoutNotice, ProviderRefused | ProviderUnavailable>
+  }
+>()("./Oidc.ts") {
+  static readonly layer = (options: OidcOptions) =>
+    Layer.effect(
+      Oidc,
+      Effect.suspend(() => make(options))
+    )
+}
+
+const make = Effect.fnUntraced(function* (options: OidcOptions) {
+  const { clientId, publicUrl, scopes, tenantClaim } = options
+  const timeoutSeconds = options.timeoutSeconds ?? 10
+  const insecure = options.issuer.protocol === "http:"
+  if (insecure && publicUrl.protocol === "https:") {
+    return yield* new InsecureIssuer({ issuer: options.issuer.href })
+  }
+  const scope = yield* Effect.scope
+  const secret = options.clientSecret === undefined ? "" : Redacted.value(options.clientSecret)
+  const redirectUri = new URL("/api/auth/callback", publicUrl).href
+
+  const discover = Effect.tryPromise({
+    try: () =>
+      client.discovery(
+        options.issuer,
+        clientId,
+        undefined,
+        secret === "" ? client.None() : client.ClientSecretPost(secret),
+        {
+          [client.customFetch]: boundedFetch,
+          timeout: timeoutSeconds,
+          execute: insecure ? [client.allowInsecureRequests] : []
+        }
+      ),
+    catch: (cause) => new ProviderUnavailable({ operation: "discovery", retryAfterSeconds: 1, cause })
+  }).pipe(
+    Effect.map((configuration) => {
+      const metadata = configuration.serverMetadata()
+      return {
+        configuration,
+        metadata,
+        verify: makeProviderKeys({ url: metadata.jwks_uri ?? "", timeoutSeconds, scope })
+      }
+    })
+  )
+  const { current: provider } = yield* makeHealing(discover)
+  // Healed without a restart, also while nobody signs in.
+  yield* provider.pipe(Effect.retry(Schedule.spaced(Duration.seconds(2))), Effect.ignore, Effect.forkScoped)
+
+  /** A signature by one of the provider's keys, `iss` and `aud`. */
+  const verified = Effect.fnUntraced(function* (token: string) {
+    const { metadata, verify } = yield* provider
+    const now = yield* Clock.currentTimeMillis
+    const result = yield* verify((find) =>
+      jwtVerify<JWTPayload>(token, find, {
+        algorithms: [...algorithms],
+        issuer: metadata.issuer,
+        audience: clientId,
+        currentDate: new Date(now),
+        clockTolerance: 60
+      })
+    )
+    if (result instanceof Error) return yield* untrusted("code" in result ? String(result.code) : "signature")
+    return { ...result, now } satisfies JWTVerifyResult & { now: number }
+  })
+
+  const grantOf = (
+    answer: client.TokenEndpointResponse,
+    idToken: string,
+    formerRefreshToken: string | null,
+    now: number
+  ): Grant => {
+    const refreshToken = answer.refresh_token ?? formerRefreshToken
+    const lifetime = answer.expires_in
+    return {
+      tokens: new ProviderTokens({ accessToken: answer.access_token, refreshToken, idToken }),
+      refreshAt:
+        refreshToken === null || lifetime === undefined
+          ? null
+          : now + Math.max(lifetime * 1000 - refreshEarlyMillis, (lifetime * 1000) / 2)
+    }
+  }
+
+  /** The ID token's claims, and userinfo's where the ID token lacks what we show or need. */
+  const identify = Effect.fnUntraced(function* (claims: JWTPayload, accessToken: string) {
+    const { configuration, metadata } = yield* provider
+    const wanted = ["name", "email", ...(tenantClaim === undefined ? [] : [tenantClaim])]
+    const complete = wanted.every((claim) => claims[claim] !== undefined)
+    const userinfo: { readonly [claim: string]: unknown } =
+      complete || metadata.userinfo_endpoint === undefined
+        ? {}
+        : yield* Effect.tryPromise({
+            try: () => client.fetchUserInfo(configuration, accessToken, claims.sub ?? ""),
+            catch: fromClient("userinfo")
+          })
+    const identity = readIdentity(metadata.issuer, { ...userinfo, ...claims }, tenantClaim)
+    if (identity === undefined) {
+      return yield* new ProviderRefused({ reason: "no_tenant", code: tenantClaim ?? "" })
+    }
+    return identity
+  })
+
+  return Oidc.of({
+    redirectUri,
+    ready: Effect.asVoid(provider),
+
+    newAttempt: Effect.sync(() => ({
+      state: client.randomState(),
+      nonce: client.randomNonce(),
+      codeVerifier: client.randomPKCECodeVerifier()
+    })),
+
+    authorizationUrl: Effect.fn("Oidc.authorizationUrl")(function* ({ codeVerifier, nonce, state }) {
+      const { configuration } = yield* provider
+      const codeChallenge = yield* Effect.promise(() => client.calculatePKCECodeChallenge(codeVerifier))
+      return yield* Effect.try({
+        try: () =>
+          client.buildAuthorizationUrl(configuration, {
+            redirect_uri: redirectUri,
+            scope: scopes,
+            state,
+            nonce,
+            code_challenge: codeChallenge,
+            code_challenge_method: "S256"
+          }),
+        // Metadata without the endpoint, or with one in the clear.
+        catch: (cause) => new ProviderUnavailable({ operation: "authorization", retryAfterSeconds: 5, cause })
+      })
+    }),
+
+    callback: Effect.fn("Oidc.callback")(function* (parameters, { codeVerifier, nonce, state }) {
+      const { configuration } = yield* provider
+      const currentUrl = new URL(redirectUri)
+      currentUrl.search = parameters.toString()
+      const answer = yield* Effect.tryPromise({
+        try: () =>
+          client.authorizationCodeGrant(configuration, currentUrl, {
+            expectedState: state,
+            expectedNonce: nonce,
+            pkceCodeVerifier: codeVerifier,
+            idTokenExpected: true
+          }),
+        catch: fromClient("token")
+      })
+      const idToken = answer.id_token ?? ""
+      const { now, payload, protectedHeader } = yield* verified(idToken)
+      const failed =
+        payload["nonce"] === nonce
+          ? checkIdToken(payload, protectedHeader, answer.access_token, { clientId, now })
+          : "nonce"
+      if (failed !== undefined) return yield* untrusted(failed)
+      const identity = yield* identify(payload, answer.access_token)
+      return { ...grantOf(answer, idToken, null, now), identity }
+    }),
+
+    refresh: Effect.fn("Oidc.refresh")(function* (tokens, former) {
+      const { configuration } = yield* provider
+      const { idToken, refreshToken } = tokens
+      if (refreshToken === null) return yield* untrusted("no_refresh_token")
+      const answer = yield* Effect.tryPromise({
+        try: () => client.refreshTokenGrant(configuration, refreshToken),
+        catch: fromClient("refresh")
+      })
+      if (answer.id_token === undefined) {
+        return grantOf(answer, idToken, refreshToken, yield* Clock.currentTimeMillis)
+      }
+      const { now, payload, protectedHeader } = yield* verified(answer.id_token)
+      const expected = { clientId, now }
+      const failed = checkRefreshed(payload, protectedHeader, answer.access_token, former, expected)
+      if (failed !== undefined) return yield* untrusted(failed)
+      return grantOf(answer, answer.id_token, refreshToken, now)
+    }),
+
+    revoke: Effect.fn("Oidc.revoke")(function* (refreshToken) {
+      const { configuration, metadata } = yield* provider
+      if (metadata.revocation_endpoint === undefined) return
+      yield* Effect.tryPromise({
+        try: () => client.tokenRevocation(configuration, refreshToken, { token_type_hint: "refresh_token" }),
+        catch: fromClient("revocation")
+      })
+    }),
+
+    endSessionUrl: Effect.fn("Oidc.endSessionUrl")(function* (idToken) {
+      const { configuration, metadata } = yield* provider
+      if (metadata.end_session_endpoint === undefined) return null
+      return client.buildEndSessionUrl(configuration, {
+        id_token_hint: idToken,
+        post_logout_redirect_uri: new URL("/", publicUrl).href
+      }).href
+    }),
+
+    readLogoutToken: Effect.fn("Oidc.readLogoutToken")(function* (token) {
+      const { now, payload, protectedHeader } = yield* verified(token)
+      const notice = readLogoutToken(payload, protectedHeader, now)
+      return typeof notice === "string" ? yield* untrusted(notice) : notice
+    })
+  })
+})
+
+const untrusted = (code: string) => new ProviderRefused({ reason: "untrusted", code })

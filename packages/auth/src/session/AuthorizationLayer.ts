@@ -1,0 +1,68 @@
+import { Authorization } from "@edge-relay/domain/api/Authorization"
+import { CrossSite, StorageUnavailable, Unauthorized } from "@edge-relay/domain/api/Problem"
+import { CurrentUser } from "@edge-relay/domain/sign-in/CurrentUser"
+import { Clock, Effect, Layer, Option } from "effect"
+import { HttpServerRequest, HttpServerResponse } from "effect/http"
+import { isCrossSite } from "./CrossSite.ts"
+import { SessionCheck, toCurrentUser } from "./SessionCheck.ts"
+import { SessionCookie } from "./SessionCookie.ts"
+import { SignIn } from "../sign-in/SignIn.ts"
+
+/**
+ * The `Authorization` middleware: a live session, or 401. It is the only place that provides `CurrentUser`.
+ *
+ * A request in a session counts as use, save for a question about the session that says `slide=false`.
+ */
+export const layer = (options: { readonly publicUrl: URL }) =>
+  Layer.effect(
+    Authorization,
+    Effect.gen(function* () {
+      const check = yield* SessionCheck
+      const cookies = yield* SessionCookie
+      const signIn = yield* SignIn
+      const scope = yield* Effect.scope
+
+      return Authorization.of(
+        Effect.fnUntraced(function* (httpEffect, { endpoint }) {
+          const request = yield* HttpServerRequest.HttpServerRequest
+          if (isCrossSite(request.method, request.headers, options.publicUrl)) {
+            return yield* new CrossSite({ detail: "This was sent by a page of another site." })
+          }
+          const checked = yield* check
+            .find(request.headers["cookie"])
+            .pipe(
+              Effect.mapError(
+                () => new StorageUnavailable({ detail: "Sign-ins cannot be checked right now." })
+              )
+            )
+          if (Option.isNone(checked)) return yield* new Unauthorized({ detail: "Sign in first." })
+          const { cookie, session } = checked.value
+          const now = yield* Clock.currentTimeMillis
+          const slides = !(endpoint.identifier === "me" && asksNotToSlide(request.url))
+          if (slides) check.touch(checked.value, now)
+          // Nobody waits for the provider: where it says that the session is over, it ends a moment later.
+          if (session.refreshAt !== null && session.refreshAt <= now) {
+            yield* Effect.forkIn(signIn.refresh(cookie, session), scope)
+          }
+          const user = toCurrentUser(session, slides ? now : session.lastSeenAt)
+          const response = yield* Effect.provideService(httpEffect, CurrentUser, user)
+          return withHeaders(response, {
+            // Whatever is answered to somebody is theirs.
+            "cache-control": "no-store",
+            ...(cookie.outdated ? { "set-cookie": cookies.set(cookie) } : {})
+          })
+        })
+      )
+    })
+  )
+
+const asksNotToSlide = (url: string): boolean => {
+  const query = url.indexOf("?")
+  return query !== -1 && new URLSearchParams(url.slice(query)).get("slide") === "false"
+}
+
+/** Where the handler has not set them itself. */
+const withHeaders = (
+  response: HttpServerResponse.HttpServerResponse,
+  headers: { readonly [name: string]: string }
+) => HttpServerResponse.setHeaders(response, { ...headers, ...response.headers })

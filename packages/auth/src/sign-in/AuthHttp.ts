@@ -1,0 +1,178 @@
+import { CloudApi } from "@edge-relay/domain/api/CloudApi"
+import * as Problem from "@edge-relay/domain/api/Problem"
+import { CurrentUser } from "@edge-relay/domain/sign-in/CurrentUser"
+import { StorageUnavailable } from "@edge-relay/domain/StorageUnavailable"
+import { DateTime, Effect, Layer, Option } from "effect"
+import { HttpEffect, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { HttpApiBuilder } from "effect/http-api"
+import type { ProviderUnavailable } from "../provider/OidcError.ts"
+import { SessionCookie } from "../session/SessionCookie.ts"
+import { type Redirect, SignIn } from "./SignIn.ts"
+import type { TooManySignIns } from "./SignInError.ts"
+import type { Origin } from "./SignInRecords.ts"
+import { type Failure, pageOf, respond, wantsPage } from "./SignInPage.ts"
+
+/** The handlers of sign-in: what browsers are sent through, and what a signed-in person's page asks. */
+export const layer = Layer.suspend(() => Layer.mergeAll(layerSignIn, layerAuth))
+
+const layerSignIn = HttpApiBuilder.group(
+  CloudApi,
+  "signIn",
+  Effect.fnUntraced(function* (handlers) {
+    const signIn = yield* SignIn
+    const cookies = yield* SessionCookie
+
+    const redirect = ({ cookie, location }: Redirect) =>
+      HttpServerResponse.empty({
+        status: 302,
+        headers: {
+          location,
+          "cache-control": "no-store",
+          // The callback's address holds the code.
+          "referrer-policy": "no-referrer",
+          ...(cookie === undefined ? {} : { "set-cookie": cookies.set(cookie) })
+        }
+      })
+
+    return handlers.handleAll({
+      login: ({ query, request }) =>
+        signIn
+          .begin(cookies.verify(request.headers["cookie"]), query.returnTo, origin(request))
+          .pipe(Effect.map(redirect), Effect.catchTags(common(request))),
+
+      callback: ({ request }) =>
+        signIn.callback(cookies.verify(request.headers["cookie"]), parameters(request), origin(request)).pipe(
+          Effect.map(redirect),
+          Effect.catchTags({
+            ...common(request),
+            SignInFailed: (error) =>
+              tell(error, new Problem.SignInFailed({ detail: pageOf(error).text }), request)
+          })
+        ),
+
+      backchannelLogout: ({ payload, request }) =>
+        signIn.backchannel(payload.logout_token, origin(request)).pipe(
+          // OpenID Connect Back-Channel Logout 1.0 §2.8.
+          Effect.as(HttpServerResponse.empty({ status: 200, headers: { "cache-control": "no-store" } })),
+          Effect.catchTags({
+            ...common(request),
+            LogoutRefused: ({ code }) =>
+              Effect.fail(
+                new Problem.InvalidLogoutToken({ detail: `The logout token was refused (${code}).` })
+              )
+          })
+        )
+    })
+  })
+)
+
+const layerAuth = HttpApiBuilder.group(
+  CloudApi,
+  "auth",
+  Effect.fnUntraced(function* (handlers) {
+    const signIn = yield* SignIn
+    const cookies = yield* SessionCookie
+
+    return handlers.handleAll({
+      me: () =>
+        Effect.map(CurrentUser, ({ session, tenantId, userId, email, name, picture, subject }) => ({
+          user: { id: userId, subject, name, email, picture },
+          tenant: { id: tenantId },
+          session
+        })),
+
+      logout: Effect.fnUntraced(function* ({ request }) {
+        const cookie = cookies.verify(request.headers["cookie"])
+        const logoutUrl =
+          cookie === undefined ? null : yield* orUnavailable(signIn.end(cookie, origin(request)))
+        yield* withHeader("set-cookie", cookies.clear)
+        return { logoutUrl }
+      }),
+
+      sessions: Effect.fnUntraced(function* () {
+        const user = yield* CurrentUser
+        const items = yield* orUnavailable(signIn.list(user))
+        return {
+          items: items.map((session) => ({
+            id: session.id,
+            createdAt: DateTime.makeUnsafe(session.createdAt),
+            lastSeenAt: DateTime.makeUnsafe(session.lastSeenAt),
+            expiresAt: DateTime.makeUnsafe(session.expiresAt),
+            address: session.address,
+            userAgent: session.userAgent,
+            current: session.id === user.session.id
+          })),
+          nextCursor: null
+        }
+      }),
+
+      endSession: Effect.fnUntraced(function* ({ params, request }) {
+        const user = yield* CurrentUser
+        const ended = yield* orUnavailable(signIn.endOne(user, params.id, origin(request)))
+        if (!ended) return yield* new Problem.NotFound({ detail: "There is no such sign-in." })
+        if (params.id === user.session.id) yield* withHeader("set-cookie", cookies.clear)
+      }),
+
+      endOtherSessions: Effect.fnUntraced(function* ({ request }) {
+        yield* orUnavailable(signIn.endOthers(yield* CurrentUser, origin(request)))
+      })
+    })
+  })
+)
+
+const origin = ({ headers, remoteAddress }: HttpServerRequest.HttpServerRequest): Origin => ({
+  address: Option.getOrElse(remoteAddress, () => "unknown"),
+  userAgent: headers["user-agent"] ?? "",
+  requestId: headers["x-request-id"]
+})
+
+const parameters = ({ url }: HttpServerRequest.HttpServerRequest) => {
+  const query = url.indexOf("?")
+  return new URLSearchParams(query === -1 ? "" : url.slice(query))
+}
+
+const withHeader = (name: string, value: string) =>
+  HttpEffect.appendPreResponseHandler((_request, response) =>
+    Effect.succeed(HttpServerResponse.setHeader(response, name, value))
+  )
+
+/** A page for a person, a problem for a program. `Retry-After` for both. */
+const tell = Effect.fnUntraced(function* <Problem>(
+  failure: Failure,
+  problem: Problem,
+  request: HttpServerRequest.HttpServerRequest
+) {
+  const seconds =
+    "retryAfterSeconds" in failure ? failure.retryAfterSeconds : StorageUnavailable.retryAfterSeconds
+  if (failure._tag !== "SignInFailed") yield* withHeader("retry-after", String(seconds))
+  return wantsPage(request.headers["accept"]) ? respond(pageOf(failure)) : yield* Effect.fail(problem)
+})
+
+/** What may go wrong with each of these, and is nobody's fault who asks. */
+const common = (request: HttpServerRequest.HttpServerRequest) => ({
+  ProviderUnavailable: (error: ProviderUnavailable) =>
+    tell(
+      error,
+      new Problem.ProviderUnavailable({ detail: "The identity provider does not answer." }),
+      request
+    ),
+  TooManySignIns: (error: TooManySignIns) =>
+    tell(
+      error,
+      new Problem.TooManyRequests({ detail: `Try again in ${error.retryAfterSeconds} s.` }),
+      request
+    ),
+  StorageUnavailable: (error: StorageUnavailable) => tell(error, storageUnavailable(), request)
+})
+
+const storageUnavailable = () =>
+  new Problem.StorageUnavailable({ detail: "The database does not answer. Nothing was changed." })
+
+/** The store has said in the log that it is away, and does so not for each request. */
+const orUnavailable = <A>(effect: Effect.Effect<A, StorageUnavailable>) =>
+  Effect.catch(effect, () =>
+    Effect.andThen(
+      withHeader("retry-after", String(StorageUnavailable.retryAfterSeconds)),
+      Effect.fail(storageUnavailable())
+    )
+  )

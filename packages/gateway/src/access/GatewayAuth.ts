@@ -1,0 +1,119 @@
+import type { VerifiedCookie } from "@edge-relay/auth/session/SessionCookie"
+import { SessionCookie } from "@edge-relay/auth/session/SessionCookie"
+import { SignIn } from "@edge-relay/auth/sign-in/SignIn"
+import type { SessionIdHash, SignInSession } from "@edge-relay/domain/sign-in/SignInSession"
+import { SignInSessions } from "@edge-relay/domain/sign-in/SignInSessions"
+import { Clock, Context, Effect, Layer, Option } from "effect"
+
+/** Somebody signed in, by what they sent. */
+export interface Authenticated {
+  readonly session: SignInSession
+  /** The `Set-Cookie` value in place of a cookie that an older key has signed. */
+  readonly renewedCookie: string | undefined
+}
+
+/**
+ * Who a forwarded request is from, without a promise or a fiber where this process's memory has the answer.
+ * The same rules as the `Authorization` middleware's, for a path that no handler is on: a request counts as use, has
+ * the provider's tokens refreshed where that is due, without waiting for it, and gets a cookie of the newest key.
+ */
+export class GatewayAuth extends Context.Service<
+  GatewayAuth,
+  {
+    /** The cookie that never leaves the cloud. */
+    readonly cookieName: string
+    /**
+     * Whose live session a `Cookie` header names; undefined where there is none. Rejects with `StorageUnavailable`.
+     * `connection` is what the header came on: the same header on it is not verified twice.
+     */
+    readonly authenticate: (
+      cookieHeader: string | undefined,
+      connection: object
+    ) => Authenticated | undefined | Promise<Authenticated | undefined>
+    /** Calls back when the session has ended, within a second, wherever it was ended. Answers how to stop. */
+    readonly watch: (session: SignInSession, onEnded: () => void) => () => void
+  }
+>()("./GatewayAuth.ts") {
+  static readonly layer = Layer.effect(
+    GatewayAuth,
+    Effect.suspend(() => make)
+  )
+}
+
+/** A session's idle end is hours away: it need not be moved by each of a thousand requests a second. */
+const touchMillis = 1000
+
+/** Where the database is away, a refresh that is due is tried again after this, not with each request. */
+const refreshPause = "1 second"
+
+/** What a connection's last `Cookie` header was found to be. */
+interface Verified {
+  readonly header: string
+  readonly cookie: VerifiedCookie | undefined
+  readonly renewedCookie: string | undefined
+}
+
+const make = Effect.gen(function* () {
+  const cookies = yield* SessionCookie
+  const sessions = yield* SignInSessions
+  const signIn = yield* SignIn
+  const clock = yield* Clock.Clock
+  const scope = yield* Effect.scope
+  const context = yield* Effect.context<never>()
+  const fork = Effect.runForkWith(context)
+  const verified = new WeakMap<object, Verified>()
+  /** Sessions whose tokens are being refreshed for a request of ours. */
+  const refreshing = new Set<SessionIdHash>()
+
+  const verify = (header: string, connection: object): Verified => {
+    const last = verified.get(connection)
+    if (last?.header === header) return last
+    const cookie = cookies.verify(header)
+    const renewedCookie = cookie?.outdated === true ? cookies.set(cookie) : undefined
+    const found = { header, cookie, renewedCookie }
+    verified.set(connection, found)
+    return found
+  }
+
+  const refresh = (cookie: VerifiedCookie, session: SignInSession): void => {
+    if (refreshing.has(cookie.idHash)) return
+    refreshing.add(cookie.idHash)
+    fork(
+      signIn
+        .refresh(cookie, session)
+        .pipe(
+          Effect.andThen(Effect.sleep(refreshPause)),
+          Effect.ensuring(Effect.sync(() => refreshing.delete(cookie.idHash))),
+          Effect.forkIn(scope)
+        )
+    )
+  }
+
+  const seen = (
+    cookie: VerifiedCookie,
+    session: SignInSession,
+    renewedCookie: string | undefined
+  ): Authenticated => {
+    const now = clock.currentTimeMillisUnsafe()
+    if (now - session.lastSeenAt >= touchMillis) sessions.touch(session.idHash, now)
+    if (session.refreshAt !== null && session.refreshAt <= now) refresh(cookie, session)
+    return { session, renewedCookie }
+  }
+
+  return GatewayAuth.of({
+    cookieName: cookies.name,
+    authenticate: (header, connection) => {
+      if (header === undefined) return undefined
+      const { cookie, renewedCookie } = verify(header, connection)
+      if (cookie === undefined) return undefined
+      const known = sessions.peek(cookie.idHash, clock.currentTimeMillisUnsafe())
+      if (known !== undefined) return seen(cookie, known, renewedCookie)
+      return Effect.runPromiseWith(context)(
+        Effect.map(sessions.find(cookie.idHash), (found) =>
+          Option.isSome(found) ? seen(cookie, found.value, renewedCookie) : undefined
+        )
+      )
+    },
+    watch: (session, onEnded) => sessions.watch(session, onEnded)
+  })
+})

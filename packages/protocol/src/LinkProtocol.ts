@@ -1,0 +1,66 @@
+import { Schema } from "effect"
+import { EdgeId } from "@edge-relay/domain/edges/Edges"
+import type { DialError } from "./DialError.ts"
+import { decodeRefusal, encodeRefusal, type LocalReason } from "./StreamRefusal.ts"
+import type { ProtocolVersion } from "./TunnelProtocol.ts"
+import { INITIAL_WINDOW } from "@edge-relay/yamux/Frame"
+import type { SessionOptions } from "@edge-relay/yamux/SessionOptions"
+
+/**
+ * The link from an api to a proxy: one connection to the proxy's internal port, upgraded to yamux, for all streams
+ * to the edges that the proxy holds. A stream begins with a {@link Dial} from the api and the proxy's answer, each
+ * JSON behind its length; what follows is the edge's own bytes.
+ */
+
+export const LINK_PROTOCOL = "edge-relay-link"
+
+export const LINK_PATH = "/internal/streams"
+
+/** Which stream is wanted. */
+export const Dial = Schema.Struct({
+  edgeId: EdgeId,
+  service: Schema.String,
+  /** The trace that the proxy's part of it belongs to (W3C Trace Context). */
+  traceparent: Schema.optionalKey(Schema.String)
+})
+export type Dial = typeof Dial.Type
+
+export const decodeDial = Schema.decodeUnknownOption(Schema.fromJsonString(Dial))
+
+export const encodeDial: (dial: Dial) => string = Schema.encodeSync(Schema.fromJsonString(Dial))
+
+/** Of either message, in bytes. */
+export const MAX_MESSAGE = 16 * 1024
+
+export const encodeConnected = (protocol: ProtocolVersion): string => JSON.stringify({ protocol })
+
+export const encodeRefused = (reason: LocalReason): string => JSON.stringify(encodeRefusal(reason).body)
+
+const decodeConnected = Schema.decodeUnknownOption(
+  Schema.fromJsonString(Schema.Struct({ protocol: Schema.Literals(["v1", "v2"]) }))
+)
+
+/** What the edge speaks, or why there is no stream; undefined where it is no answer of ours. */
+export const decodeAnswer = (
+  { edgeId, service }: Dial,
+  text: string
+): ProtocolVersion | DialError["reason"] | undefined => {
+  const connected = decodeConnected(text)
+  return connected._tag === "Some" ? connected.value.protocol : decodeRefusal(edgeId, service, text)
+}
+
+/**
+ * Both ends are ours and near each other: windows grow to 1 MiB, which is the most that a browser that stops reading
+ * costs each server, and no stream is taken for an attack. Bounds on streams are those of edges and ports.
+ */
+export const linkOptions: Partial<SessionOptions> = {
+  maxStreams: 100_000,
+  acceptBacklog: 100_000,
+  maxFramePayload: 64 * 1024,
+  maxWindow: 4 * INITIAL_WINDOW,
+  sessionBudget: 1024 * 1024 * 1024,
+  resetBurst: 1_000_000,
+  resetsPerSecond: 1_000_000,
+  keepAliveMillis: 10_000,
+  keepAliveTimeoutMillis: 10_000
+}

@@ -1,0 +1,197 @@
+import { CloudApi } from "@edge-relay/domain/api/CloudApi"
+import {
+  AccessDenied,
+  AuthorizationPending,
+  ExpiredToken,
+  InvalidCode,
+  NotFound,
+  SlowDown
+} from "@edge-relay/domain/api/Problem"
+import { AuditLog } from "@edge-relay/domain/audit/AuditLog"
+import { CurrentUser } from "@edge-relay/domain/sign-in/CurrentUser"
+import { type Paired, Pairing, type PollRefused } from "@edge-relay/domain/pairing/Pairing"
+import { sharedAddress } from "@edge-relay/domain/SharedAddress"
+import * as UserCode from "@edge-relay/domain/pairing/UserCode"
+import { Effect, Layer, Option, Redacted } from "effect"
+import { HttpServerRequest } from "effect/http"
+import { HttpApiBuilder } from "effect/http-api"
+import * as Audited from "./Audited.ts"
+import { Config } from "../Config.ts"
+import { Limits } from "./conventions/Limits.ts"
+import * as Lists from "./Lists.ts"
+
+export const layer = Layer.suspend(() => Layer.mergeAll(layerEdge, layerPerson))
+
+/** What an edge calls, which has nothing yet but a code. */
+const layerEdge = HttpApiBuilder.group(
+  CloudApi,
+  "edgePairing",
+  Effect.fnUntraced(function* (handlers) {
+    const pairing = yield* Pairing
+    const audit = yield* AuditLog
+    const limits = yield* Limits
+    const { publicUrl, tunnelUrl } = yield* Config
+
+    const address = (request: HttpServerRequest.HttpServerRequest) =>
+      sharedAddress(Option.getOrElse(request.remoteAddress, () => "unknown"))
+
+    /** The edge has its token: that is never taken back because the log could not be written. */
+    const paired = Effect.fnUntraced(function* (
+      { edgeId, tenantId, token }: Paired,
+      request: HttpServerRequest.HttpServerRequest,
+      detail: string
+    ) {
+      const entry = {
+        action: "pairing.exchanged",
+        outcome: "success",
+        tenantId,
+        edgeId,
+        actor: edgeId,
+        detail
+      } as const
+      yield* Effect.ignore(audit.record({ ...entry, ...Audited.origin(request) }), { log: "Error" })
+      return { edgeId, token: Redacted.value(token), tunnelUrl }
+    })
+
+    return handlers.handleAll({
+      exchange: ({ payload: { code, ...edge }, request }) =>
+        Effect.gen(function* () {
+          yield* limits.check("pairingTry", address(request))
+          const result = yield* pairing.exchange({ code: Redacted.make(code), ...edge })
+          return yield* paired(result, request, "by code")
+        }).pipe(
+          Effect.catchTag("CodeNotOpen", () =>
+            audit
+              .record({ action: "pairing.exchanged", outcome: "failure", ...Audited.origin(request) })
+              .pipe(
+                Effect.andThen(
+                  new InvalidCode({
+                    detail: "This pairing code is wrong, has expired or has been used. Make a new one."
+                  })
+                )
+              )
+          ),
+          Audited.orUnavailable
+        ),
+
+      beginRequest: ({ payload, request }) =>
+        Effect.gen(function* () {
+          yield* limits.check("pairingBegin", address(request))
+          const begun = yield* pairing.begin({
+            ...payload,
+            address: Option.getOrUndefined(request.remoteAddress)
+          })
+          const userCode = Redacted.value(begun.userCode)
+          return {
+            deviceCode: Redacted.value(begun.deviceCode),
+            userCode,
+            verificationUri: new URL("/pair", publicUrl).href,
+            verificationUriComplete: new URL(`/pair?code=${userCode}`, publicUrl).href,
+            expiresIn: begun.expiresInSeconds,
+            interval: begun.intervalSeconds
+          }
+        }).pipe(Audited.orUnavailable),
+
+      pollRequest: ({ payload: { deviceCode }, request }) =>
+        Effect.gen(function* () {
+          yield* limits.check("pairingPoll", address(request))
+          const result = yield* pairing.poll(Redacted.make(deviceCode))
+          return yield* paired(result, request, "by request")
+        }).pipe(Effect.catchTag("PollRefused", refusePoll), Audited.orUnavailable)
+    })
+  })
+)
+
+/** RFC 8628 §3.5. */
+const refusePoll = ({
+  reason
+}: PollRefused): Effect.Effect<never, AccessDenied | AuthorizationPending | ExpiredToken | SlowDown> => {
+  switch (reason) {
+    case "authorization_pending":
+      return Effect.fail(new AuthorizationPending({ detail: "Nobody has approved this edge yet." }))
+    case "slow_down":
+      return Effect.fail(new SlowDown({ detail: "Polled too soon: wait 5 s longer between polls." }))
+    case "access_denied":
+      return Effect.fail(new AccessDenied({ detail: "The request was denied." }))
+    case "expired_token":
+      return Effect.fail(
+        new ExpiredToken({ detail: "The request has expired or was used. Begin a new one." })
+      )
+  }
+}
+
+const noSuchRequest = new NotFound({ detail: "There is no open request of this code." })
+
+/** What a signed-in person does. */
+const layerPerson = HttpApiBuilder.group(
+  CloudApi,
+  "pairing",
+  Effect.fnUntraced(function* (handlers) {
+    const pairing = yield* Pairing
+    const limits = yield* Limits
+    const audited = yield* Audited.make
+    const { publicUrl } = yield* Config
+
+    const decide = (decision: "approve" | "deny", userCode: string) =>
+      Effect.gen(function* () {
+        const { tenantId, userId } = yield* CurrentUser
+        yield* limits.check("userCodeTry", userId)
+        const action = decision === "approve" ? "pairing.approved" : "pairing.denied"
+        yield* audited.together({ action }, pairing[decision](tenantId, userId, Redacted.make(userCode)))
+      }).pipe(
+        Effect.catchTag("CodeNotOpen", () => Effect.fail(noSuchRequest)),
+        Audited.orUnavailable
+      )
+
+    return handlers.handleAll({
+      createCode: ({ payload }) =>
+        Effect.gen(function* () {
+          const { tenantId, userId } = yield* CurrentUser
+          yield* limits.check("codeCreate", tenantId)
+          const created = yield* audited.together(
+            { action: "pairing.code_created", detail: payload.name },
+            pairing.createCode(tenantId, userId, payload)
+          )
+          const code = Redacted.value(created.code)
+          const command = `edge-relay pair ${code} --url ${publicUrl.origin}`
+          return { id: created.id, code, expiresAt: created.expiresAt, command }
+        }).pipe(Audited.orUnavailable),
+
+      listCodes: ({ query }) =>
+        Effect.gen(function* () {
+          const { tenantId } = yield* CurrentUser
+          return yield* Lists.page(query, (page) => pairing.listCodes(tenantId, page))
+        }).pipe(Audited.orUnavailable),
+
+      cancelCode: ({ params: { id } }) =>
+        Effect.gen(function* () {
+          const { tenantId } = yield* CurrentUser
+          yield* audited.together(
+            { action: "pairing.code_cancelled", detail: id },
+            pairing.cancelCode(tenantId, id)
+          )
+        }).pipe(
+          Effect.catchTag("CodeNotOpen", () =>
+            Effect.fail(new NotFound({ detail: "There is no such open code." }))
+          ),
+          Audited.orUnavailable
+        ),
+
+      getRequest: ({ params: { userCode } }) =>
+        Effect.gen(function* () {
+          const { userId } = yield* CurrentUser
+          yield* limits.check("userCodeTry", userId)
+          const typed = Redacted.make(userCode)
+          const { id: _, ...request } = yield* pairing.request(typed)
+          const code = Option.match(UserCode.parse(typed), { onNone: () => userCode, onSome: Redacted.value })
+          return { userCode: code, ...request }
+        }).pipe(
+          Effect.catchTag("CodeNotOpen", () => Effect.fail(noSuchRequest)),
+          Audited.orUnavailable
+        ),
+
+      approveRequest: ({ params: { userCode } }) => decide("approve", userCode),
+      denyRequest: ({ params: { userCode } }) => decide("deny", userCode)
+    })
+  })
+)

@@ -1,0 +1,172 @@
+import { Cause, Clock, Context, Effect, Fiber, Layer, Redacted, Schema, type Scope } from "effect"
+import { PgClient } from "@effect/sql-pg"
+import { StorageUnavailable } from "@edge-relay/domain/StorageUnavailable"
+import { Reactivity } from "effect/reactivity"
+import { SqlClient, SqlError } from "effect/sql"
+import * as Migrations from "./Migrations.ts"
+import * as SqliteClient from "./SqliteClient.ts"
+
+/**
+ * The database of both servers: SQLite or Postgres, by its URL. It is connected to when it is first needed. One
+ * that cannot be reached fails what is asked of it with `StorageUnavailable`, at start as well as later, and is
+ * tried again by the next that asks; only a database that is newer than this program keeps it from starting.
+ */
+
+/** A `DATABASE_URL` that is neither of ours. The URL may hold a password and is not told. */
+export class InvalidDatabaseUrl extends Schema.TaggedError<InvalidDatabaseUrl>()("InvalidDatabaseUrl", {}) {
+  override get message(): string {
+    return "database URL is neither sqlite:PATH nor postgres://…"
+  }
+}
+
+export class Database extends Context.Service<
+  Database,
+  {
+    readonly sql: SqlClient.SqlClient
+    /** Runs statements once the schema is up to date. A driver's failure becomes `StorageUnavailable`. */
+    readonly run: <A, E, R>(
+      operation: string,
+      effect: Effect.Effect<A, E, R>
+    ) => Effect.Effect<A, Exclude<E, SqlError.SqlError> | StorageUnavailable, R>
+    /** As `run`, in a transaction; inside another one, a part of it that can fail by itself. */
+    readonly transaction: <A, E, R>(
+      operation: string,
+      effect: Effect.Effect<A, E, R>
+    ) => Effect.Effect<A, Exclude<E, SqlError.SqlError> | StorageUnavailable, R>
+    /** Succeeds while the database answers and its schema is up to date. */
+    readonly ready: Effect.Effect<void, StorageUnavailable>
+  }
+>()("./Database.ts") {
+  static readonly layer = (options: {
+    /** `sqlite:PATH`, `postgres://…` or `postgresql://…` */
+    readonly url: Redacted.Redacted<string>
+  }): Layer.Layer<Database | SqlClient.SqlClient, InvalidDatabaseUrl | Migrations.DatabaseTooNew> =>
+    Layer.unwrap(
+      Effect.map(connect(options.url), (client) =>
+        Layer.effect(Database, make).pipe(Layer.provideMerge(Layer.effect(SqlClient.SqlClient, client)))
+      )
+    ).pipe(Layer.provide(Reactivity.layer))
+
+  /** Over a client that is there already. */
+  static readonly layerClient = Layer.effect(
+    Database,
+    Effect.suspend(() => make)
+  )
+}
+
+/** Connections of one server to Postgres: its statements are short, and two servers share its 100. */
+const maxConnections = 10
+
+/** What a Postgres URL does not say by itself, under libpq's names; the time-out is in seconds. */
+const postgresDefaults = { application_name: "edge-relay", connect_timeout: "3" }
+
+const connect = (
+  url: Redacted.Redacted<string>
+): Effect.Effect<
+  Effect.Effect<SqlClient.SqlClient, never, Scope.Scope | Reactivity.Reactivity>,
+  InvalidDatabaseUrl
+> => {
+  const text = Redacted.value(url)
+  if (text.startsWith("sqlite:") && text.length > "sqlite:".length) {
+    return Effect.succeed(SqliteClient.make({ path: text.slice("sqlite:".length) }))
+  }
+  if (!/^postgres(ql)?:\/\//.test(text) || !URL.canParse(text)) return Effect.fail(new InvalidDatabaseUrl())
+  const whole = new URL(text)
+  for (const [name, value] of Object.entries(postgresDefaults)) {
+    if (!whole.searchParams.has(name)) whole.searchParams.set(name, value)
+  }
+  const client = PgClient.make({
+    url: Redacted.make(whole.href),
+    maxConnections,
+    // What takes longer is stuck: a 503 is better than a queue.
+    startupParameters: { statement_timeout: "15s" }
+  })
+  // The pool connects when it is first used; what fails at once is a URL that it does not understand.
+  return Effect.succeed(Effect.orDie(client))
+}
+
+/** A database that is away is logged at most this often. */
+const logEveryMillis = 10_000
+
+const make = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const scope = yield* Effect.scope
+  let migrated = false
+  let migrating: Fiber.Fiber<void, SqlError.SqlError | Migrations.DatabaseTooNew> | undefined
+  let loggedAt = Number.NEGATIVE_INFINITY
+
+  const attempt = Migrations.run.pipe(
+    Effect.provideService(SqlClient.SqlClient, sql),
+    Effect.andThen(Effect.sync(() => void (migrated = true))),
+    Effect.ensuring(Effect.sync(() => (migrating = undefined)))
+  )
+  /** One attempt at a time, whose outcome is that of all who asked meanwhile, and which outlives each of them. */
+  const migrate = Effect.suspend(() =>
+    migrating === undefined
+      ? Effect.flatMap(Effect.forkIn(attempt, scope), (fiber) => Fiber.join((migrating = fiber)))
+      : Fiber.join(migrating)
+  )
+
+  const unavailable = Effect.fnUntraced(function* (operation: string, cause: DriverFailure) {
+    const error = new StorageUnavailable({ operation, cause })
+    const now = yield* Clock.currentTimeMillis
+    if (now - loggedAt >= logEveryMillis) {
+      loggedAt = now
+      yield* Effect.logError(`${error.message}: ${why(cause)}`)
+    }
+    return yield* error
+  })
+
+  const run: Database["Service"]["run"] = (operation, effect) =>
+    Effect.catchCause(
+      Effect.suspend(() => (migrated ? effect : Effect.andThen(migrate, effect))),
+      (cause) => {
+        const failure = driverFailure(cause)
+        if (failure === undefined) {
+          // None of its failures is the driver's.
+          return Effect.failCause(cause as Cause.Cause<never>)
+        }
+        return isBug(failure) ? Effect.die(failure) : unavailable(operation, failure)
+      }
+    )
+
+  yield* migrate.pipe(
+    Effect.catchTag("SqlError", (error) => Effect.ignore(unavailable("Migrations.run", error)))
+  )
+
+  return Database.of({
+    sql,
+    run,
+    transaction: (operation, effect) => run(operation, sql.withTransaction(effect)),
+    ready: Effect.asVoid(run("Database.ready", sql`SELECT 1`))
+  })
+})
+
+type DriverFailure = SqlError.SqlError | Migrations.DatabaseTooNew
+
+/** The driver's failure in a cause: it also dies of one, where not even a rollback reaches the database. */
+const driverFailure = (cause: Cause.Cause<unknown>): DriverFailure | undefined => {
+  if (Cause.hasInterrupts(cause)) return undefined
+  for (const reason of cause.reasons) {
+    const error = Cause.isFailReason(reason)
+      ? reason.error
+      : Cause.isDieReason(reason)
+        ? reason.defect
+        : undefined
+    if (SqlError.isSqlError(error) || error instanceof Migrations.DatabaseTooNew) return error
+  }
+  return undefined
+}
+
+/** Our statement was wrong, or broke a rule of the schema: trying again later would not help. */
+const isBug = (error: DriverFailure): boolean =>
+  error._tag === "SqlError" &&
+  ["SqlSyntaxError", "UniqueViolation", "ConstraintError"].includes(error.reason._tag)
+
+/** In a line: what the driver says, and the system behind it, such as ECONNREFUSED. */
+const why = (error: DriverFailure): string => {
+  const cause = error._tag === "SqlError" ? error.reason.cause : undefined
+  return cause instanceof Error && cause.message !== error.message && cause.message !== ""
+    ? `${error.message}: ${cause.message}`
+    : error.message
+}

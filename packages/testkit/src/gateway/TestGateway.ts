@@ -1,0 +1,411 @@
+import { Oidc } from "@edge-relay/auth/provider/Oidc"
+import { SessionCookie, type VerifiedCookie } from "@edge-relay/auth/session/SessionCookie"
+import { SignIn } from "@edge-relay/auth/sign-in/SignIn"
+import { AuditLog } from "@edge-relay/domain/audit/AuditLog"
+import { SignInSessionId, TenantId, UserId } from "@edge-relay/domain/sign-in/CurrentUser"
+import { type EdgeId, Edges } from "@edge-relay/domain/edges/Edges"
+import * as MemoryStorage from "@edge-relay/domain/MemoryStorage"
+import type { NewSignInSession } from "@edge-relay/domain/sign-in/SignInSession"
+import { SignInSessions } from "@edge-relay/domain/sign-in/SignInSessions"
+import * as TypeId from "@edge-relay/domain/ids/TypeId"
+import {
+  DialError,
+  EdgeBusy,
+  EdgeOffline,
+  EdgeRefused,
+  type EdgeStream
+} from "@edge-relay/protocol/DialError"
+import { TunnelDialer } from "@edge-relay/tunnel/link/TunnelDialer"
+import { Context, Effect, Layer, Redacted, type Scope } from "effect"
+import { Digest, SecureRandom } from "effect/crypto"
+import { RateLimiter } from "effect/persistence"
+import * as http from "node:http"
+import * as net from "node:net"
+import { EdgeAccess } from "@edge-relay/gateway/access/EdgeAccess"
+import { Gateway, type GatewayOptions } from "@edge-relay/gateway/Gateway"
+import { GatewayAuth } from "@edge-relay/gateway/access/GatewayAuth"
+import { onClientError, onConnect, serverOptions } from "@edge-relay/gateway/GatewayServer"
+import { inTurn } from "@edge-relay/gateway/http/Pipeline"
+import * as RequestTarget from "@edge-relay/gateway/http/RequestTarget"
+import * as RemovedEdges from "@edge-relay/gateway/access/RemovedEdges"
+import { Traffic } from "@edge-relay/gateway/traffic/Traffic"
+import { Presence } from "@edge-relay/domain/tunnels/Presence"
+
+/**
+ * The gateway behind a real HTTP server, with everything real but the tunnel: the dialer connects to the edge's
+ * local server over TCP, and counts.
+ */
+
+export interface TestEdge {
+  port: number
+  protocol: "v1" | "v2"
+  offline: boolean
+  busy: boolean
+  /** Streams opened so far, and those still open. */
+  dialled: number
+  readonly streams: Set<net.Socket>
+}
+
+export class TestGateway extends Context.Service<
+  TestGateway,
+  {
+    readonly port: number
+    /** The `Cookie` header's value of somebody signed in. */
+    readonly cookie: string
+    readonly userId: UserId
+    readonly tenantId: TenantId
+    /** Of somebody else, in another tenant. */
+    readonly strangersCookie: string
+    /** An edge of the tenant whose local server listens on `port`. */
+    readonly addEdge: (port: number, protocol?: "v1" | "v2", id?: EdgeId) => Effect.Effect<EdgeId>
+    readonly edge: (edgeId: EdgeId) => TestEdge
+    /** Somebody else who signs in, to the same tenant. */
+    readonly signIn: (
+      changes: (cookie: VerifiedCookie) => Partial<NewSignInSession>
+    ) => Effect.Effect<{ readonly cookie: string; readonly verified: VerifiedCookie }>
+    readonly sessions: SignInSessions["Service"]
+    readonly removeEdge: (edgeId: EdgeId) => Effect.Effect<void>
+    readonly endSession: Effect.Effect<void>
+    readonly traffic: Traffic["Service"]
+    readonly audit: AuditLog["Service"]
+  }
+>()("test/gateway/TestGateway") {
+  /** `dialer`: the real one, where the whole chain is wanted. */
+  static readonly layer = (
+    options: Partial<GatewayOptions> = {},
+    dialer: Layer.Layer<TunnelDialer | TestEdges | Presence> = layerDialer,
+    /** What the identity provider answers to a refresh. */
+    refresh: Oidc["Service"]["refresh"] = () => Effect.die("nothing is to be refreshed")
+  ) =>
+    Layer.effect(TestGateway, make).pipe(
+      Layer.provide(
+        Layer.merge(Gateway.layer({ publicUrl, ...options }), RemovedEdges.layer({ everyMillis: 100 })).pipe(
+          Layer.provideMerge(Layer.mergeAll(GatewayAuth.layer, EdgeAccess.layer, Traffic.layer, dialer)),
+          Layer.provideMerge(SignIn.layer({ publicUrl })),
+          Layer.provideMerge(
+            Layer.mergeAll(
+              SessionCookie.layer({ keys: [sessionKey, olderSessionKey], secure: false }),
+              SignInSessions.layerMemory,
+              MemoryStorage.layer,
+              Layer.mock(Oidc)({ redirectUri: new URL("/api/auth/callback", publicUrl).href, refresh }),
+              RateLimiter.layer.pipe(Layer.provide(RateLimiter.layerStoreMemory))
+            )
+          ),
+          Layer.provideMerge(Layer.mergeAll(SecureRandom.layerWebCrypto, Digest.layerWebCrypto))
+        )
+      )
+    )
+}
+
+const sessionKey = Redacted.make(new Uint8Array(32).fill(7))
+/** Cookies that it signed still count. */
+export const olderSessionKey = Redacted.make(new Uint8Array(32).fill(6))
+
+export const publicUrl = new URL("http://relay.test:3721")
+
+export class TestEdges extends Context.Service<TestEdges, Map<string, TestEdge>>()(
+  "test/gateway/TestEdges"
+) {}
+
+const layerDialer = Layer.effect(
+  TunnelDialer,
+  Effect.map(TestEdges, (edges) =>
+    TunnelDialer.of({
+      open: (edgeId, service) =>
+        Effect.callback<EdgeStream, DialError>((resume) => {
+          const fail = (reason: DialError["reason"]) => resume(Effect.fail(new DialError({ reason })))
+          const edge = edges.get(edgeId)
+          if (edge === undefined || edge.offline) return fail(new EdgeOffline({ edgeId }))
+          if (edge.busy) return fail(new EdgeBusy({ edgeId, detail: "1024 streams" }))
+          edge.dialled++
+          const socket = net.connect({
+            port: edge.port,
+            host: "127.0.0.1",
+            allowHalfOpen: true,
+            noDelay: true
+          })
+          edge.streams.add(socket)
+          socket.once("close", () => edge.streams.delete(socket))
+          socket.once("error", () =>
+            fail(new EdgeRefused({ edgeId, service, refusal: "refused", detail: "ECONNREFUSED" }))
+          )
+          socket.once("connect", () => resume(Effect.succeed({ stream: socket, protocol: edge.protocol })))
+          return Effect.sync(() => socket.destroy())
+        })
+    })
+  )
+).pipe(
+  Layer.provideMerge(Layer.sync(TestEdges, () => new Map())),
+  Layer.provideMerge(Layer.suspend(() => layerPresence))
+)
+
+/** Nothing is ever told. */
+export const layerPresence = Layer.mock(Presence)({
+  session: () => undefined,
+  isContended: () => false,
+  onlineOf: () => [],
+  watch: () => () => undefined,
+  missing: () => []
+})
+
+const make = Effect.gen(function* () {
+  const gateway = yield* Gateway
+  const cookies = yield* SessionCookie
+  const sessions = yield* SignInSessions
+  const edges = yield* Edges
+  const local = yield* TestEdges
+  const traffic = yield* Traffic
+  const audit = yield* AuditLog
+  const random = yield* SecureRandom.SecureRandom
+
+  const server = http.createServer(serverOptions)
+  const notForUs = (_: http.IncomingMessage, response: http.ServerResponse) =>
+    response.writeHead(404).end("router")
+  const answer =
+    (expectsContinue: boolean) =>
+    (request: http.IncomingMessage, response: http.ServerResponse): void => {
+      RequestTarget.toOriginForm(request)
+      if (!gateway.handle(request, response, { expectsContinue })) notForUs(request, response)
+    }
+  server.on("request", (request, response) => inTurn(request, response, answer(false)))
+  server.on("checkContinue", (request, response) => inTurn(request, response, answer(true)))
+  server.on("upgrade", (request, socket, head) => {
+    RequestTarget.toOriginForm(request)
+    if (!gateway.upgrade(request, socket, head)) socket.destroy()
+  })
+  server.on("connect", onConnect)
+  server.on("clientError", onClientError)
+  const port = yield* listening(server)
+
+  const newSession = Effect.fnUntraced(function* (
+    changes: (cookie: VerifiedCookie) => Partial<NewSignInSession>
+  ) {
+    const cookie = cookies.issue()
+    const userId = UserId.make(yield* TypeId.make("user"))
+    const tenantId = TenantId.make(yield* TypeId.make("tenant"))
+    yield* sessions.signIn(
+      {
+        state: "",
+        nonce: "",
+        codeVerifier: "",
+        returnTo: "/",
+        startedAt: Date.now(),
+        browser: cookie.idHash,
+        signedIn: false
+      },
+      {
+        id: SignInSessionId.make(yield* TypeId.make("sess")),
+        idHash: cookie.idHash,
+        userId,
+        tenantId,
+        issuer: "https://issuer.test",
+        subject: userId,
+        name: null,
+        email: null,
+        picture: null,
+        sealed: "",
+        refreshAt: null,
+        sid: null,
+        address: "127.0.0.1",
+        userAgent: "test",
+        idleMillis: 3_600_000,
+        createdAt: Date.now(),
+        expiresAt: Date.now() + 7_200_000,
+        ...changes(cookie)
+      }
+    )
+    return { userId, tenantId, verified: cookie, cookie: cookies.set(cookie).split(";", 1)[0] ?? "" }
+  }, Effect.orDie)
+
+  const signIn = (changes: (cookie: VerifiedCookie) => Partial<NewSignInSession> = () => ({})) =>
+    Effect.provideService(newSession(changes), SecureRandom.SecureRandom, random)
+
+  const me = yield* signIn()
+  const stranger = yield* signIn()
+
+  return TestGateway.of({
+    port,
+    cookie: me.cookie,
+    userId: me.userId,
+    tenantId: me.tenantId,
+    strangersCookie: stranger.cookie,
+    addEdge: (port, protocol = "v2", id) =>
+      edges.create(me.tenantId, { name: "edge", ...(id === undefined ? {} : { id }) }).pipe(
+        Effect.orDie,
+        Effect.map(({ id }) => {
+          local.set(id, { port, protocol, offline: false, busy: false, dialled: 0, streams: new Set() })
+          return id
+        })
+      ),
+    edge: (edgeId) => {
+      const edge = local.get(edgeId)
+      if (edge === undefined) throw new Error(`no edge ${edgeId}`)
+      return edge
+    },
+    signIn: (changes) => signIn((cookie) => ({ tenantId: me.tenantId, ...changes(cookie) })),
+    sessions,
+    removeEdge: (edgeId) => Effect.orDie(edges.remove(me.tenantId, edgeId)),
+    endSession: Effect.orDie(Effect.asVoid(sessions.end(me.verified.idHash, "signed_out"))),
+    traffic,
+    audit
+  })
+})
+
+const listening = (server: net.Server): Effect.Effect<number, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.callback<number>((resume) => {
+      const sockets = new Set<net.Socket>()
+      open.set(server, sockets)
+      server.on("connection", (socket: net.Socket) => {
+        sockets.add(socket)
+        socket.once("close", () => sockets.delete(socket))
+      })
+      server.listen(0, "127.0.0.1", () => {
+        const address = server.address()
+        resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0))
+      })
+    }),
+    () =>
+      Effect.callback<void>((resume) => {
+        server.close(() => resume(Effect.void))
+        for (const socket of open.get(server) ?? []) socket.destroy()
+      })
+  )
+
+const open = new WeakMap<net.Server, Set<net.Socket>>()
+
+/** A local server of an edge, speaking HTTP as Node does. */
+export const httpOrigin = (
+  handler: (request: http.IncomingMessage, response: http.ServerResponse) => void,
+  set: (server: http.Server) => void = () => undefined
+): Effect.Effect<number, never, Scope.Scope> =>
+  Effect.suspend(() => {
+    const server = http.createServer({ maxHeaderSize: 128 * 1024 }, handler)
+    set(server)
+    return listening(server)
+  })
+
+/** A local server of an edge that says whatever it likes. */
+export const rawOrigin = (
+  onSocket: (socket: net.Socket) => void
+): Effect.Effect<number, never, Scope.Scope> =>
+  Effect.suspend(() => {
+    const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+      socket.on("error", () => undefined)
+      onSocket(socket)
+    })
+    return listening(server)
+  })
+
+/** Answers each request that has no body with the next of the given bytes; the last one again and again. */
+export const scriptedOrigin = (...answers: ReadonlyArray<string | ((socket: net.Socket) => void)>) => {
+  let served = 0
+  return rawOrigin((socket) => {
+    let head = ""
+    socket.on("data", (chunk) => {
+      head += chunk.toString("latin1")
+      while (head.includes("\r\n\r\n")) {
+        head = head.slice(head.indexOf("\r\n\r\n") + 4)
+        const answer = answers[Math.min(served++, answers.length - 1)]
+        if (typeof answer === "string") socket.write(answer, "latin1")
+        else answer?.(socket)
+      }
+    })
+  })
+}
+
+export interface Answer {
+  readonly status: number
+  readonly message: string
+  readonly rawHeaders: ReadonlyArray<string>
+  readonly headers: http.IncomingHttpHeaders
+  readonly body: Buffer
+  /** Whether it was cut off. */
+  readonly broken: boolean
+}
+
+export interface Ask {
+  readonly method?: string
+  readonly headers?: ReadonlyArray<string>
+  readonly body?: Buffer | string
+}
+
+/** What a program asks: over a connection of its own. `path` is sent as it is. */
+export const ask = (
+  gateway: { readonly port: number; readonly cookie: string },
+  path: string,
+  { method = "GET", headers = [], body }: Ask = {}
+): Effect.Effect<Answer> =>
+  Effect.callback((resume) => {
+    const request = http.request({
+      port: gateway.port,
+      host: "127.0.0.1",
+      agent: false,
+      method,
+      path,
+      setHost: false,
+      maxHeaderSize: 128 * 1024,
+      headers: [
+        "Host",
+        "relay.test",
+        "Cookie",
+        gateway.cookie,
+        ...headers
+      ] as unknown as http.OutgoingHttpHeaders
+    })
+    request.once("response", (response) => {
+      const parts: Array<Buffer> = []
+      response.on("data", (part: Buffer) => parts.push(part))
+      response.on("error", () => undefined)
+      response.once("close", () =>
+        resume(
+          Effect.succeed({
+            status: response.statusCode ?? 0,
+            message: response.statusMessage ?? "",
+            rawHeaders: response.rawHeaders,
+            headers: response.headers,
+            body: Buffer.concat(parts),
+            broken: !response.complete
+          })
+        )
+      )
+    })
+    request.once("error", (error) => resume(Effect.die(error)))
+    request.end(body)
+    return Effect.sync(() => request.destroy())
+  })
+
+/** Sends bytes as they are, and answers all that comes until the connection closes or `until` is satisfied. */
+export const sendRaw = (
+  port: number,
+  bytes: string,
+  until: (received: string) => boolean = () => false
+): Effect.Effect<string> =>
+  Effect.callback((resume) => {
+    const socket = net.connect({ port, host: "127.0.0.1", noDelay: true })
+    let received = ""
+    const done = () => {
+      resume(Effect.succeed(received))
+      socket.destroy()
+    }
+    socket.on("data", (chunk) => {
+      received += chunk.toString("latin1")
+      if (until(received)) done()
+    })
+    socket.once("error", done)
+    socket.once("close", done)
+    socket.write(bytes, "latin1")
+    return Effect.sync(() => socket.destroy())
+  })
+
+/** Waits for what must become true within ten seconds. */
+export const eventually = (what: string, test: () => boolean): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const deadline = Date.now() + 10_000
+    while (!test()) {
+      if (Date.now() > deadline) return yield* Effect.die(new Error(`never: ${what}`))
+      yield* Effect.sleep("5 millis")
+    }
+  })
+
+export const code = (answer: Answer): unknown => JSON.parse(answer.body.toString()).code

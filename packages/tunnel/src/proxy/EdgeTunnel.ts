@@ -1,0 +1,272 @@
+import type { Duplex } from "node:stream"
+import { DateTime, Effect, Option, Schema } from "effect"
+import type { CloseReason, SessionSummary, TunnelHandle } from "@edge-relay/domain/tunnels/SessionStore"
+import type { AuthenticatedToken } from "@edge-relay/domain/tunnels/SessionTokens"
+import { ControlChannel } from "../ControlChannel.ts"
+import { requestService } from "./ServiceRequest.ts"
+import type { Beating, Heartbeats } from "./Heartbeats.ts"
+import {
+  DialError,
+  EdgeBusy,
+  EdgeOffline,
+  EdgeRefused,
+  type EdgeStream
+} from "@edge-relay/protocol/DialError"
+import {
+  CloseCode,
+  DEFAULT_SERVICE,
+  type Drain,
+  Hello,
+  type ProtocolVersion,
+  type Welcome
+} from "@edge-relay/protocol/TunnelProtocol"
+import type { Session } from "@edge-relay/yamux/Session"
+import type { Stream } from "@edge-relay/yamux/Stream"
+
+/**
+ * The cloud's end of one edge's tunnel, from the moment its WebSocket is open to its close. It is plain code
+ * with no fiber of its own, since there are ten thousand of it; what it has to tell it tells its owner.
+ */
+
+/** Whose tunnel it is. */
+export interface EdgeTunnelPeer {
+  readonly token: AuthenticatedToken
+  readonly protocol: ProtocolVersion
+  readonly remoteAddress: string | null
+}
+
+/** What the tunnels of a proxy have in common. One object for all of them, hence told which tunnel it was. */
+export interface EdgeTunnelOptions {
+  readonly proxyId: string
+  readonly maxStreams: number
+  readonly helloTimeoutMillis: number
+  readonly statusTimeoutMillis: number
+  readonly heartbeats: Heartbeats
+  /** Milliseconds since 1970. */
+  readonly now: () => number
+  /** Once: the agent has said who it is, or is of the generation that does not. */
+  readonly onReady: (tunnel: EdgeTunnel) => void
+  /** After each answered ping. */
+  readonly onBeat: (roundTripMillis: number) => void
+  /** The agent has sent data for a stream that is not open. */
+  readonly onStrayData: (tunnel: EdgeTunnel, streamId: number, bytes: number) => void
+  /** Once, however it ended. */
+  readonly onClosed: (tunnel: EdgeTunnel) => void
+}
+
+export class EdgeTunnel implements TunnelHandle, Beating {
+  dueWith: Set<Beating> | undefined = undefined
+  readonly #session: Session
+  readonly #peer: EdgeTunnelPeer
+  readonly #options: EdgeTunnelOptions
+  readonly #connectedAt: number
+  #control: ControlChannel | undefined
+  /** Of the agent's hello, what the summary shows: the rest of it is not kept. */
+  #hasSaidHello = false
+  #agent: string | null = null
+  #hostname: string | null = null
+  #services = defaultServices
+  #helloTimer: NodeJS.Timeout | undefined
+  #lastHeartbeatAt: number
+  #roundTripMillis: number | null = null
+  #streams = 0
+
+  constructor(session: Session, peer: EdgeTunnelPeer, options: EdgeTunnelOptions) {
+    this.#session = session
+    this.#peer = peer
+    this.#options = options
+    this.#lastHeartbeatAt = options.now()
+    this.#connectedAt = this.#lastHeartbeatAt
+    session.onClose = () => this.#closed()
+    session.onStream = (stream) => this.#accept(stream)
+    session.onStrayData = (streamId, bytes) => options.onStrayData(this, streamId, bytes)
+    session.onRoundTrip = (millis) => {
+      this.#roundTripMillis = millis
+      options.onBeat(millis)
+    }
+    if (peer.protocol === "v2") {
+      this.#helloTimer = setTimeout(
+        () => this.#protocolError(`no hello within ${options.helloTimeoutMillis} ms`),
+        options.helloTimeoutMillis
+      )
+    } else {
+      // In a turn of its own, as with v2: whoever made this has the handle by then.
+      queueMicrotask(() => this.#ready())
+    }
+  }
+
+  get isClosed(): boolean {
+    return this.#session.closed
+  }
+
+  get token(): AuthenticatedToken {
+    return this.#peer.token
+  }
+
+  get recordHeartbeat(): Effect.Effect<void> {
+    return Effect.sync(() => {
+      this.#lastHeartbeatAt = this.#options.now()
+    })
+  }
+
+  /** When the last byte came from the agent, on the clock of `performance.now()`. */
+  get lastReceivedAt(): number {
+    return this.#session.lastReceivedAt
+  }
+
+  /** Another one at each reading: ten thousand tunnels hold none. */
+  get summary(): SessionSummary {
+    const { token, protocol, remoteAddress } = this.#peer
+    return {
+      ...token,
+      protocol,
+      remoteAddress,
+      proxyId: this.#options.proxyId,
+      connectedAt: DateTime.makeUnsafe(this.#connectedAt),
+      lastHeartbeatAt: DateTime.makeUnsafe(Math.max(this.#lastHeartbeatAt, this.#lastSignOfLife())),
+      agent: this.#agent,
+      hostname: this.#hostname,
+      services: this.#services,
+      roundTripMillis: this.#roundTripMillis,
+      streams: this.#streams,
+      bytesIn: this.bytesIn,
+      bytesOut: this.bytesOut
+    }
+  }
+
+  /** Open, of the cloud's. */
+  get streams(): number {
+    return this.#streams
+  }
+
+  /** Of streams' payload, since it connected. */
+  get bytesIn(): number {
+    return this.#session.bytesIn
+  }
+
+  get bytesOut(): number {
+    return this.#session.bytesOut
+  }
+
+  /** Tells the agent that it is registered. Only v2 has a way to. */
+  welcome(message: Omit<Welcome, "type">): void {
+    this.#control?.send({ type: "welcome", ...message })
+  }
+
+  /** Asks the agent to connect anew; streams go on until {@link close}. */
+  drain(message: Omit<Drain, "type">): void {
+    if (this.#peer.protocol === "v2") this.#control?.send({ type: "drain", ...message })
+    else this.#session.goAway()
+  }
+
+  /** Silence is judged by when anything last arrived, not by one ping: a busy tunnel may answer late. */
+  beat(): void {
+    this.#session.measure()
+  }
+
+  /** Opens a stream and, in v2, waits until the edge's local service is connected. */
+  open(service: string): Effect.Effect<EdgeStream, DialError> {
+    const { protocol } = this.#peer
+    const { edgeId } = this.#peer.token
+    return Effect.suspend((): Effect.Effect<EdgeStream, DialError> => {
+      if (protocol === "v1" && service !== DEFAULT_SERVICE) {
+        const detail = "a first-generation agent has its http service only"
+        return dialError(new EdgeRefused({ edgeId, service, refusal: "noSuchService", detail }))
+      }
+      let stream: Stream
+      try {
+        stream = this.#session.open()
+      } catch (error) {
+        return dialError(this.#openError(error))
+      }
+      this.#streams++
+      stream.once("close", () => this.#streams--)
+      if (protocol === "v1") return Effect.succeed({ stream, protocol })
+      return requestService(stream, {
+        edgeId,
+        service,
+        timeoutMillis: this.#options.statusTimeoutMillis
+      }).pipe(Effect.map((ready: Duplex) => ({ stream: ready, protocol })))
+    })
+  }
+
+  close(reason: CloseReason): Effect.Effect<void> {
+    return Effect.sync(() => this.#session.destroy(undefined, ...closings[reason]))
+  }
+
+  #accept(stream: Stream): void {
+    // Data streams are the cloud's to open; the agent opens one stream, for control, and only in v2.
+    if (this.#peer.protocol === "v1" || this.#control !== undefined) {
+      stream.destroy()
+      return
+    }
+    this.#control = new ControlChannel(stream, {
+      onMessage: (message) => this.#onControl(message),
+      onEnd: (error) => this.#protocolError(error?.message ?? "control stream closed")
+    })
+  }
+
+  #onControl(message: { readonly [key: string]: unknown }): void {
+    if (message["type"] !== "hello" || this.#hasSaidHello) return
+    const hello = decodeHello(message)
+    if (Option.isNone(hello)) return this.#protocolError("malformed hello")
+    const { agent, hostname, services } = hello.value
+    this.#hasSaidHello = true
+    this.#agent = agent ?? null
+    this.#hostname = hostname ?? null
+    this.#services = services?.map(({ name }) => name) ?? defaultServices
+    this.#ready()
+  }
+
+  #ready(): void {
+    clearTimeout(this.#helloTimer)
+    // Not kept with all that its callback holds.
+    this.#helloTimer = undefined
+    if (this.#session.closed) return
+    this.#options.heartbeats.add(this)
+    this.#options.onReady(this)
+  }
+
+  #protocolError(detail: string): void {
+    if (this.#session.closed) return
+    this.#session.destroy(new Error(detail), CloseCode.protocolError, `protocol error: ${detail}`)
+  }
+
+  #openError(error: unknown): EdgeOffline | EdgeBusy {
+    const { maxStreams } = this.#options
+    const { edgeId } = this.#peer.token
+    const code = error instanceof Error && "code" in error ? error.code : undefined
+    if (code === "too_many_streams") return new EdgeBusy({ edgeId, detail: `${maxStreams} streams are open` })
+    if (code === "streams_exhausted") {
+      // Two thousand million streams: the agent comes back with fresh ids.
+      this.#session.destroy(undefined, CloseCode.overLimit, "over limit: stream ids")
+    }
+    return new EdgeOffline({ edgeId })
+  }
+
+  /** Whatever arrives is one. The session's clock is monotonic, ours tells the date. */
+  #lastSignOfLife(): number {
+    return this.#options.now() - (performance.now() - this.#session.lastReceivedAt)
+  }
+
+  #closed(): void {
+    clearTimeout(this.#helloTimer)
+    this.#options.heartbeats.remove(this)
+    this.#options.onClosed(this)
+  }
+}
+
+const defaultServices: ReadonlyArray<string> = [DEFAULT_SERVICE]
+
+const decodeHello = Schema.decodeUnknownOption(Hello)
+
+const dialError = (reason: DialError["reason"]) => Effect.fail(new DialError({ reason }))
+
+const closings: Record<CloseReason, readonly [code: number, reason: string]> = {
+  displaced: [CloseCode.displaced, "displaced"],
+  revoked: [CloseCode.revoked, "revoked"],
+  // The agent comes back at once, as it does when a proxy drains.
+  disconnected: [CloseCode.draining, "disconnected"],
+  heartbeat_timeout: [CloseCode.heartbeatTimeout, "heartbeat timeout"],
+  draining: [CloseCode.draining, "draining"]
+}

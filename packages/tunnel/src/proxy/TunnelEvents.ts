@@ -1,0 +1,78 @@
+import { Effect, Option, PubSub, Stream } from "effect"
+import type { TenantId } from "@edge-relay/domain/sign-in/CurrentUser"
+import type { EdgeId } from "@edge-relay/domain/edges/Edges"
+import { SessionStore, type SessionSummary } from "@edge-relay/domain/tunnels/SessionStore"
+import type { AuthenticatedToken, TokenId } from "@edge-relay/domain/tunnels/SessionTokens"
+
+/** What a proxy tells of its tunnels, to whoever follows them: what is the case, then each change. */
+
+export type TunnelEvent =
+  /** The state that the events after it change. Always the first. */
+  | {
+      readonly type: "snapshot"
+      readonly sessions: ReadonlyArray<SessionSummary>
+      readonly contended: ReadonlyArray<EdgeId>
+      readonly draining: boolean
+    }
+  | { readonly type: "online"; readonly session: SessionSummary }
+  | { readonly type: "offline"; readonly edgeId: EdgeId; readonly tenantId: TenantId }
+  /** Two machines fight for one token of the edge; or, with `contended` false, no longer do. */
+  | {
+      readonly type: "contended"
+      readonly edgeId: EdgeId
+      readonly tenantId: TenantId
+      readonly tokenId: TokenId
+      readonly contended: boolean
+    }
+  /** The proxy is going. Open streams go on for a while; new ones had better be opened elsewhere. */
+  | { readonly type: "draining" }
+
+export interface TunnelEvents {
+  /** The edge is online here, or no longer. */
+  readonly session: (token: AuthenticatedToken) => Effect.Effect<void>
+  readonly contended: (token: AuthenticatedToken, contended: boolean) => Effect.Effect<void>
+  readonly draining: Effect.Effect<void>
+  readonly stream: Stream.Stream<TunnelEvent>
+}
+
+/** What has changed; an online or offline edge is looked up when it is told, so that no order is told wrong. */
+type Change =
+  | { readonly type: "session"; readonly edgeId: EdgeId; readonly tenantId: TenantId }
+  | Extract<TunnelEvent, { readonly type: "contended" | "draining" }>
+
+/** `state` is what a snapshot has besides the sessions in the store. */
+export const make = Effect.fnUntraced(function* (
+  state: () => Pick<Extract<TunnelEvent, { readonly type: "snapshot" }>, "contended" | "draining">
+): Effect.fn.Return<TunnelEvents, never, SessionStore> {
+  const store = yield* SessionStore
+  const changes = yield* PubSub.unbounded<Change>()
+
+  const describe = Effect.fnUntraced(function* (change: Change) {
+    if (change.type !== "session") return change
+    const registered = yield* store.lookupEdge(change.edgeId)
+    return Option.match(registered, {
+      onNone: (): TunnelEvent => ({ ...change, type: "offline" }),
+      onSome: ({ summary }): TunnelEvent => ({ type: "online", session: summary })
+    })
+  })
+
+  const stream = Stream.unwrap(
+    Effect.gen(function* () {
+      // Before the snapshot, so that what changes after it is not missed; told twice does no harm.
+      const subscription = yield* PubSub.subscribe(changes)
+      const snapshot: TunnelEvent = { type: "snapshot", sessions: yield* store.list, ...state() }
+      return Stream.fromSubscription(subscription).pipe(
+        Stream.mapEffect(describe),
+        Stream.prepend([snapshot])
+      )
+    })
+  )
+
+  return {
+    session: ({ edgeId, tenantId }) => PubSub.publish(changes, { type: "session", edgeId, tenantId }),
+    contended: ({ edgeId, tenantId, tokenId }, contended) =>
+      PubSub.publish(changes, { type: "contended", edgeId, tenantId, tokenId, contended }),
+    draining: PubSub.publish(changes, { type: "draining" }),
+    stream
+  }
+})
