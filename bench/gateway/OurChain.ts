@@ -1,5 +1,7 @@
 import { SessionCookie } from "@edge-relay/auth/session/SessionCookie"
-import { SignInSessionId, TenantId, UserId } from "@edge-relay/domain/sign-in/CurrentUser"
+import { SignInSessionId } from "@edge-relay/domain/ids/SignInSessionId"
+import { TenantId } from "@edge-relay/domain/ids/TenantId"
+import { UserId } from "@edge-relay/domain/ids/UserId"
 import { Edges } from "@edge-relay/domain/edges/Edges"
 import { SessionTokens } from "@edge-relay/domain/tunnels/SessionTokens"
 import { SignInSessions } from "@edge-relay/domain/sign-in/SignInSessions"

@@ -1,7 +1,8 @@
 import { Array as Arr, Effect } from "effect"
 import { SecureRandom } from "effect/crypto"
-import { TenantId } from "@edge-relay/domain/sign-in/CurrentUser"
-import { EdgeId, searchKey } from "@edge-relay/domain/edges/Edges"
+import { TenantId } from "@edge-relay/domain/ids/TenantId"
+import { EdgeId } from "@edge-relay/domain/ids/EdgeId"
+import { searchKey } from "@edge-relay/domain/edges/Edges"
 import * as TypeId from "@edge-relay/domain/ids/TypeId"
 import { Database } from "@edge-relay/storage/database/Database"
 

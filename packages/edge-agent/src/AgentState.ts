@@ -1,4 +1,4 @@
-import { EdgeId } from "@edge-relay/domain/edges/Edges"
+import { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 import { Context, Effect, FileSystem, Layer, Path, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 import * as Hex from "effect/encoding/Hex"

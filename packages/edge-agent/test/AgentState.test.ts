@@ -1,4 +1,4 @@
-import { EdgeId } from "@edge-relay/domain/edges/Edges"
+import { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 import { NodeCrypto, NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem, Layer, Redacted } from "effect"

@@ -1,4 +1,4 @@
-import type { EdgeId } from "@edge-relay/domain/edges/Edges"
+import type { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 import { SessionDirectory } from "@edge-relay/tunnel/directory/SessionDirectory"
 import * as TunnelClient from "@edge-relay/tunnel/agent/TunnelClient"
 import { TunnelDialer } from "@edge-relay/tunnel/link/TunnelDialer"

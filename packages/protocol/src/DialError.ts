@@ -1,6 +1,6 @@
 import type { Duplex } from "node:stream"
 import { Schema } from "effect"
-import { EdgeId } from "@edge-relay/domain/edges/Edges"
+import { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 import type { ProtocolVersion } from "./TunnelProtocol.ts"
 
 /** Why a stream to an edge was not opened, and what one is that was. */

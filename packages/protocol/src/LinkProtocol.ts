@@ -1,5 +1,5 @@
 import { Schema } from "effect"
-import { EdgeId } from "@edge-relay/domain/edges/Edges"
+import { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 import type { DialError } from "./DialError.ts"
 import { decodeRefusal, encodeRefusal, type LocalReason } from "./StreamRefusal.ts"
 import type { ProtocolVersion } from "./TunnelProtocol.ts"

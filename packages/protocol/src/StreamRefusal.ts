@@ -1,5 +1,5 @@
 import { Schema } from "effect"
-import type { EdgeId } from "@edge-relay/domain/edges/Edges"
+import type { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 import { type DialError, EdgeBusy, EdgeOffline, EdgeRefused, EdgeReset, EdgeTimeout } from "./DialError.ts"
 
 /** Why a proxy opened no stream, as it says so to an api: what {@link DialError} says, in RFC 9457's shape. */

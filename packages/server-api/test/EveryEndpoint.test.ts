@@ -1,7 +1,7 @@
 import { assert, layer } from "@effect/vitest"
 import { Authorization } from "@edge-relay/domain/api/Authorization"
 import { PublicApi } from "@edge-relay/domain/api/CloudApi"
-import { EdgeId } from "@edge-relay/domain/edges/Edges"
+import { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 import { Effect } from "effect"
 import { type Answer, type Ask, ask, type Person, TestApi } from "@edge-relay/testkit/api/TestApi"
 import { clientOf } from "@edge-relay/testkit/api/TestClient"

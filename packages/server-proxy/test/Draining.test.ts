@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Fiber, Layer, Option, Redacted, Stream } from "effect"
 import { WebSocket } from "ws"
-import type { EdgeId } from "@edge-relay/domain/edges/Edges"
+import type { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 import { SessionDirectory } from "@edge-relay/tunnel/directory/SessionDirectory"
 import * as TunnelClient from "@edge-relay/tunnel/agent/TunnelClient"
 import { TunnelDialer } from "@edge-relay/tunnel/link/TunnelDialer"

@@ -1,10 +1,10 @@
 import { Effect, Layer, Redacted } from "effect"
-import { TenantId } from "@edge-relay/domain/sign-in/CurrentUser"
-import { EdgeId } from "@edge-relay/domain/edges/Edges"
+import { TenantId } from "@edge-relay/domain/ids/TenantId"
+import { EdgeId } from "@edge-relay/domain/ids/EdgeId"
+import { TokenId } from "@edge-relay/domain/ids/TokenId"
 import {
   type AuthenticatedToken,
   SessionTokens,
-  TokenId,
   TokenRejected
 } from "@edge-relay/domain/tunnels/SessionTokens"
 import { StorageUnavailable } from "@edge-relay/domain/StorageUnavailable"

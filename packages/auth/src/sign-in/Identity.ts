@@ -1,4 +1,5 @@
-import { TenantId, UserId } from "@edge-relay/domain/sign-in/CurrentUser"
+import { TenantId } from "@edge-relay/domain/ids/TenantId"
+import { UserId } from "@edge-relay/domain/ids/UserId"
 import { createHash } from "node:crypto"
 
 /**

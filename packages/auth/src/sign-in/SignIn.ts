@@ -1,4 +1,5 @@
-import { type CurrentUser, SignInSessionId } from "@edge-relay/domain/sign-in/CurrentUser"
+import { SignInSessionId } from "@edge-relay/domain/ids/SignInSessionId"
+import { type CurrentUser } from "@edge-relay/domain/sign-in/CurrentUser"
 import type { SignInSession, TakenSignIn } from "@edge-relay/domain/sign-in/SignInSession"
 import { SignInSessions } from "@edge-relay/domain/sign-in/SignInSessions"
 import type { StorageUnavailable } from "@edge-relay/domain/StorageUnavailable"

@@ -1,4 +1,5 @@
-import { TenantId, UserId } from "@edge-relay/domain/sign-in/CurrentUser"
+import { TenantId } from "@edge-relay/domain/ids/TenantId"
+import { UserId } from "@edge-relay/domain/ids/UserId"
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import { tenantId, userId } from "../../src/sign-in/Identity.ts"

@@ -1,6 +1,8 @@
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-import { SignInSessionId, TenantId, UserId } from "../sign-in/CurrentUser.ts"
+import { SignInSessionId } from "../ids/SignInSessionId.ts"
+import { TenantId } from "../ids/TenantId.ts"
+import { UserId } from "../ids/UserId.ts"
 import { Authorization } from "./Authorization.ts"
 import { BodyRules, ChangeLimit, Conventions } from "./Conventions.ts"
 import {

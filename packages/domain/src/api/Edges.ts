@@ -1,6 +1,6 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-import { EdgeId } from "../edges/Edges.ts"
+import { EdgeId } from "../ids/EdgeId.ts"
 import { Authorization } from "./Authorization.ts"
 import { BodyRules, ChangeLimit, Conventions } from "./Conventions.ts"
 import { Page, pageQuery } from "./Page.ts"

@@ -1,7 +1,7 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-import { CodeId } from "../pairing/PairingCodes.ts"
-import { EdgeId } from "../edges/Edges.ts"
+import { PairingCodeId } from "../ids/PairingCodeId.ts"
+import { EdgeId } from "../ids/EdgeId.ts"
 import { Authorization } from "./Authorization.ts"
 import { BodyRules, ChangeLimit, Conventions } from "./Conventions.ts"
 import { Page, pageQuery } from "./Page.ts"
@@ -23,14 +23,14 @@ const Hostname = PlainText(253)
 const TypedCode = Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(64))
 
 export const NewCode = Schema.Struct({
-  id: CodeId,
+  id: PairingCodeId,
   code: Schema.String,
   expiresAt: Timestamp,
   command: Schema.String
 }).annotate({ identifier: "NewCode" })
 
 export const OpenCode = Schema.Struct({
-  id: CodeId,
+  id: PairingCodeId,
   name: Schema.NullOr(Schema.String),
   createdAt: Timestamp,
   expiresAt: Timestamp
@@ -103,7 +103,7 @@ export class PairingApi extends HttpApiGroup.make("pairing")
     }),
     HttpApiEndpoint.get("listCodes", "/api/pairing/codes", { query: pageQuery, success: Page(OpenCode) }),
     HttpApiEndpoint.delete("cancelCode", "/api/pairing/codes/:id", {
-      params: { id: CodeId },
+      params: { id: PairingCodeId },
       success: HttpApiSchema.NoContent,
       error: NotFound
     }),

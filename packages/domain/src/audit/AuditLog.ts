@@ -1,16 +1,14 @@
+import { AuditId } from "../ids/AuditId.ts"
 import { Context, DateTime, Effect, Layer, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
-import type { TenantId } from "../sign-in/CurrentUser.ts"
-import type { EdgeId } from "../edges/Edges.ts"
+import type { TenantId } from "../ids/TenantId.ts"
+import type { EdgeId } from "../ids/EdgeId.ts"
 import * as Paged from "../Paged.ts"
 import type { InvalidCursor } from "../Paged.ts"
 import type { StorageUnavailable } from "../StorageUnavailable.ts"
 import * as TypeId from "../ids/TypeId.ts"
 
 /** Who did what, when, from where, and how it ended. Entries are added, never changed, and dropped by age only. */
-
-export const AuditId = TypeId.schema("audit").pipe(Schema.brand("AuditId"))
-export type AuditId = typeof AuditId.Type
 
 /** What happened. Nothing in it is ever a token, a code or a cookie. */
 export interface NewAuditEntry {

@@ -1,7 +1,7 @@
 import { Clock, Context, DateTime, Effect, Layer } from "effect"
-import type { TenantId } from "../sign-in/CurrentUser.ts"
-import type { EdgeId } from "./Edges.ts"
-import type { TokenId } from "../tunnels/SessionTokens.ts"
+import type { TenantId } from "../ids/TenantId.ts"
+import type { EdgeId } from "../ids/EdgeId.ts"
+import type { TokenId } from "../ids/TokenId.ts"
 import type { StorageUnavailable } from "../StorageUnavailable.ts"
 
 /**

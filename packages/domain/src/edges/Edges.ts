@@ -1,6 +1,7 @@
+import { EdgeId } from "../ids/EdgeId.ts"
 import { Context, DateTime, Effect, Layer, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
-import type { TenantId } from "../sign-in/CurrentUser.ts"
+import type { TenantId } from "../ids/TenantId.ts"
 import { EdgeEvents } from "./EdgeEvents.ts"
 import * as Paged from "../Paged.ts"
 import type { InvalidCursor } from "../Paged.ts"
@@ -11,9 +12,6 @@ import * as TypeId from "../ids/TypeId.ts"
  * The edges of each tenant. An edge of another tenant is not found, like one that never was. Every change is
  * told to {@link EdgeEvents} together with itself.
  */
-
-export const EdgeId = TypeId.schema("edge").pipe(Schema.brand("EdgeId"))
-export type EdgeId = typeof EdgeId.Type
 
 /** A machine behind NAT, with our agent on it. Whether it is online is its proxy's to know. */
 export class Edge extends Schema.Class<Edge>("@edge-relay/domain/Edge")({

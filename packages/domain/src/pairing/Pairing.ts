@@ -1,12 +1,17 @@
 import { Context, DateTime, Duration, Effect, Layer, Option, Redacted, Schema } from "effect"
 import { Digest, SecureRandom } from "effect/crypto"
-import type { TenantId, UserId } from "../sign-in/CurrentUser.ts"
-import { EdgeId, Edges } from "../edges/Edges.ts"
+import type { TenantId } from "../ids/TenantId.ts"
+import type { UserId } from "../ids/UserId.ts"
+import { EdgeId } from "../ids/EdgeId.ts"
+import { Edges } from "../edges/Edges.ts"
 import type { InvalidCursor, Paged, PageQuery } from "../Paged.ts"
-import { CodeId, PairingCode, PairingCodes } from "./PairingCodes.ts"
-import { PairingRequest, PairingRequests, RequestId } from "./PairingRequests.ts"
+import { PairingCodeId } from "../ids/PairingCodeId.ts"
+import { PairingCode, PairingCodes } from "./PairingCodes.ts"
+import { PairingRequestId } from "../ids/PairingRequestId.ts"
+import { PairingRequest, PairingRequests } from "./PairingRequests.ts"
 import * as Secret from "../Secret.ts"
-import { type GrantId, SessionTokens, type TokenId } from "../tunnels/SessionTokens.ts"
+import type { TokenId } from "../ids/TokenId.ts"
+import { type GrantId, SessionTokens } from "../tunnels/SessionTokens.ts"
 import type { StorageUnavailable } from "../StorageUnavailable.ts"
 import { Transaction } from "../Transaction.ts"
 import * as TypeId from "../ids/TypeId.ts"
@@ -51,7 +56,7 @@ export interface Paired {
 }
 
 export interface NewPairingCode {
-  readonly id: CodeId
+  readonly id: PairingCodeId
   readonly code: Redacted.Redacted<string>
   readonly expiresAt: DateTime.Utc
 }
@@ -80,7 +85,7 @@ export class Pairing extends Context.Service<
     ) => Effect.Effect<Paged<PairingCode>, InvalidCursor | StorageUnavailable>
     readonly cancelCode: (
       tenantId: TenantId,
-      id: CodeId
+      id: PairingCodeId
     ) => Effect.Effect<void, CodeNotOpen | StorageUnavailable>
     /** The code as it was typed; the edge is called as the code says, or by its own name, or its host's. */
     readonly exchange: (request: {
@@ -201,7 +206,7 @@ const make = Effect.gen(function* () {
     createCode: Effect.fn("Pairing.createCode")(function* (tenantId, userId, { name = null }) {
       const createdAt = yield* DateTime.now
       const expiresAt = DateTime.addDuration(createdAt, openFor)
-      const id = CodeId.make(yield* Effect.provideContext(TypeId.make("code"), crypto))
+      const id = PairingCodeId.make(yield* Effect.provideContext(TypeId.make("code"), crypto))
       const stored = new PairingCode({ id, name, createdAt, expiresAt })
       return yield* withNewCode(
         (hash) => codes.insert(tenantId, userId, hash, stored),
@@ -230,7 +235,7 @@ const make = Effect.gen(function* () {
     begin: Effect.fn("Pairing.begin")(function* ({ hostname, name = null, address = null }) {
       const createdAt = yield* DateTime.now
       const expiresAt = DateTime.addDuration(createdAt, openFor)
-      const id = RequestId.make(yield* Effect.provideContext(TypeId.make("preq"), crypto))
+      const id = PairingRequestId.make(yield* Effect.provideContext(TypeId.make("preq"), crypto))
       const request = new PairingRequest({ id, hostname, name, address, createdAt, expiresAt })
       const deviceCode = yield* Effect.provideContext(Secret.make(""), crypto)
       const deviceHash = yield* Effect.provideContext(Secret.hash(deviceCode), crypto)

@@ -1,22 +1,20 @@
+import { PairingCodeId } from "../ids/PairingCodeId.ts"
 import { Context, DateTime, Effect, Layer, Option, Schema } from "effect"
-import type { TenantId, UserId } from "../sign-in/CurrentUser.ts"
+import type { TenantId } from "../ids/TenantId.ts"
+import type { UserId } from "../ids/UserId.ts"
 import * as Paged from "../Paged.ts"
 import type { InvalidCursor } from "../Paged.ts"
-import type { TokenId } from "../tunnels/SessionTokens.ts"
+import type { TokenId } from "../ids/TokenId.ts"
 import type { StorageUnavailable } from "../StorageUnavailable.ts"
-import * as TypeId from "../ids/TypeId.ts"
 
 /**
  * The codes that were made in the console. A code is open until it has expired or one token has used it, and
  * remembers that token: a session token counts only while its code names it. Codes are kept as hashes.
  */
 
-export const CodeId = TypeId.schema("code").pipe(Schema.brand("CodeId"))
-export type CodeId = typeof CodeId.Type
-
 /** An open code, without the code. */
 export class PairingCode extends Schema.Class<PairingCode>("@edge-relay/domain/PairingCode")({
-  id: CodeId,
+  id: PairingCodeId,
   /** What the edge will be called, if that was said. */
   name: Schema.NullOr(Schema.String),
   createdAt: Schema.DateTimeUtc,
@@ -50,17 +48,17 @@ export class PairingCodes extends Context.Service<
     /** Ends an open code; false where there is none. */
     readonly cancel: (
       tenantId: TenantId,
-      id: CodeId,
+      id: PairingCodeId,
       now: DateTime.Utc
     ) => Effect.Effect<boolean, StorageUnavailable>
     /** Marks an open code used by a token; false where it is not open. Of many at once, one is answered true. */
     readonly markUsed: (
       tenantId: TenantId,
-      id: CodeId,
+      id: PairingCodeId,
       tokenId: TokenId,
       now: DateTime.Utc
     ) => Effect.Effect<boolean, StorageUnavailable>
-    readonly usedBy: (id: CodeId) => Effect.Effect<Option.Option<TokenId>, StorageUnavailable>
+    readonly usedBy: (id: PairingCodeId) => Effect.Effect<Option.Option<TokenId>, StorageUnavailable>
     /** Drops what expired unused before then. A used code stays as long as its token. */
     readonly prune: (before: DateTime.Utc) => Effect.Effect<void, StorageUnavailable>
   }
@@ -71,10 +69,10 @@ export class PairingCodes extends Context.Service<
   )
 }
 
-const isCodeId = Schema.is(CodeId)
+const isCodeId = Schema.is(PairingCodeId)
 
 /** A list of codes goes on after the last code's id. */
-export const cursorToId = (cursor: string): Effect.Effect<CodeId, InvalidCursor> =>
+export const cursorToId = (cursor: string): Effect.Effect<PairingCodeId, InvalidCursor> =>
   isCodeId(cursor) ? Effect.succeed(cursor) : Effect.fail(new Paged.InvalidCursor({ cursor }))
 
 interface Stored {
@@ -85,10 +83,10 @@ interface Stored {
 }
 
 const makeMemory = Effect.sync(() => {
-  const codes = new Map<CodeId, Stored>()
+  const codes = new Map<PairingCodeId, Stored>()
   const isOpen = ({ code, usedBy }: Stored, now: DateTime.Utc) =>
     usedBy === null && DateTime.isLessThan(now, code.expiresAt)
-  const open = (tenantId: TenantId, id: CodeId, now: DateTime.Utc) => {
+  const open = (tenantId: TenantId, id: PairingCodeId, now: DateTime.Utc) => {
     const found = codes.get(id)
     return found?.tenantId === tenantId && isOpen(found, now) ? found : undefined
   }

@@ -1,20 +1,18 @@
+import { PairingRequestId } from "../ids/PairingRequestId.ts"
 import { Context, DateTime, Effect, Layer, Option, Schema } from "effect"
-import type { TenantId, UserId } from "../sign-in/CurrentUser.ts"
-import type { TokenId } from "../tunnels/SessionTokens.ts"
+import type { TenantId } from "../ids/TenantId.ts"
+import type { UserId } from "../ids/UserId.ts"
+import type { TokenId } from "../ids/TokenId.ts"
 import type { StorageUnavailable } from "../StorageUnavailable.ts"
-import * as TypeId from "../ids/TypeId.ts"
 
 /**
  * Pairings that were begun at an edge (RFC 8628): pending until a signed-in person approves or denies them by
  * the user code, then taken once by whoever holds the device code. Both codes are kept as hashes.
  */
 
-export const RequestId = TypeId.schema("preq").pipe(Schema.brand("RequestId"))
-export type RequestId = typeof RequestId.Type
-
 /** What asks to be paired. All but the address is what it says of itself. */
 export class PairingRequest extends Schema.Class<PairingRequest>("@edge-relay/domain/PairingRequest")({
-  id: RequestId,
+  id: PairingRequestId,
   hostname: Schema.String,
   name: Schema.NullOr(Schema.String),
   address: Schema.NullOr(Schema.String),
@@ -54,7 +52,7 @@ export class PairingRequests extends Context.Service<
     readonly decide: (
       tenantId: TenantId,
       userId: UserId,
-      id: RequestId,
+      id: PairingRequestId,
       decision: Decision,
       now: DateTime.Utc
     ) => Effect.Effect<boolean, StorageUnavailable>
@@ -63,18 +61,18 @@ export class PairingRequests extends Context.Service<
     ) => Effect.Effect<Option.Option<PolledRequest>, StorageUnavailable>
     /** Remembers a poll, and how long to wait for the next. */
     readonly polled: (
-      id: RequestId,
+      id: PairingRequestId,
       at: DateTime.Utc,
       intervalSeconds: number
     ) => Effect.Effect<void, StorageUnavailable>
     /** Marks one that the tenant approved used by a token; of many at once, one is answered true. */
     readonly markUsed: (
       tenantId: TenantId,
-      id: RequestId,
+      id: PairingRequestId,
       tokenId: TokenId,
       now: DateTime.Utc
     ) => Effect.Effect<boolean, StorageUnavailable>
-    readonly usedBy: (id: RequestId) => Effect.Effect<Option.Option<TokenId>, StorageUnavailable>
+    readonly usedBy: (id: PairingRequestId) => Effect.Effect<Option.Option<TokenId>, StorageUnavailable>
     /** Drops what expired unused before then. A used request stays as long as its token. */
     readonly prune: (before: DateTime.Utc) => Effect.Effect<void, StorageUnavailable>
   }
@@ -91,12 +89,12 @@ interface Stored extends PolledRequest {
 }
 
 const makeMemory = Effect.sync(() => {
-  const requests = new Map<RequestId, Stored>()
+  const requests = new Map<PairingRequestId, Stored>()
   const find = (test: (one: Stored) => boolean) =>
     Option.fromUndefinedOr(Array.from(requests.values()).find(test))
   const isLive = ({ request, usedBy }: Stored, now: DateTime.Utc) =>
     usedBy === null && DateTime.isLessThan(now, request.expiresAt)
-  const change = (id: RequestId, test: (one: Stored) => boolean, changes: Partial<Stored>) =>
+  const change = (id: PairingRequestId, test: (one: Stored) => boolean, changes: Partial<Stored>) =>
     Effect.sync(() => {
       const found = requests.get(id)
       if (found === undefined || !test(found)) return false

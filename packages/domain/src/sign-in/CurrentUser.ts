@@ -1,17 +1,7 @@
-import { Context, type DateTime, Schema } from "effect"
-import * as TypeId from "../ids/TypeId.ts"
-
-/** Somebody who can sign in: an issuer and a subject of it, both. The same pair has the same id for ever. */
-export const UserId = TypeId.schema("user").pipe(Schema.brand("UserId"))
-export type UserId = typeof UserId.Type
-
-/** Who owns data: what `OIDC_TENANT_CLAIM` says of a user, or the user alone. */
-export const TenantId = TypeId.schema("tenant").pipe(Schema.brand("TenantId"))
-export type TenantId = typeof TenantId.Type
-
-/** The public name of a sign-in, for lists and logs. It opens nothing: the cookie holds another secret. */
-export const SignInSessionId = TypeId.schema("sess").pipe(Schema.brand("SignInSessionId"))
-export type SignInSessionId = typeof SignInSessionId.Type
+import { SignInSessionId } from "../ids/SignInSessionId.ts"
+import { TenantId } from "../ids/TenantId.ts"
+import { UserId } from "../ids/UserId.ts"
+import { Context, type DateTime } from "effect"
 
 /** What the provider says of somebody, and who that is here. */
 export interface SignedInUser {

@@ -1,5 +1,6 @@
 import { Schema } from "effect"
-import type { SignedInUser, SignInSessionId } from "./CurrentUser.ts"
+import type { SignInSessionId } from "../ids/SignInSessionId.ts"
+import type { SignedInUser } from "./CurrentUser.ts"
 
 /**
  * What a session cookie stands for, on the server: a browser that is signing in, or one that is signed in. The

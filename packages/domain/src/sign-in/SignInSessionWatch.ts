@@ -1,4 +1,4 @@
-import type { SignInSessionId } from "./CurrentUser.ts"
+import type { SignInSessionId } from "../ids/SignInSessionId.ts"
 import { type EndReason, isLive, type SignInSession } from "./SignInSession.ts"
 
 /** How long an end is remembered, for whoever begins to watch a moment too late. */

@@ -1,5 +1,7 @@
 import { Clock, Context, Effect, Layer, Option } from "effect"
-import type { SignInSessionId, TenantId, UserId } from "./CurrentUser.ts"
+import type { SignInSessionId } from "../ids/SignInSessionId.ts"
+import type { TenantId } from "../ids/TenantId.ts"
+import type { UserId } from "../ids/UserId.ts"
 import {
   type EndReason,
   isLive,

@@ -1,5 +1,5 @@
-import type { TenantId } from "../sign-in/CurrentUser.ts"
-import type { EdgeId } from "../edges/Edges.ts"
+import type { TenantId } from "../ids/TenantId.ts"
+import type { EdgeId } from "../ids/EdgeId.ts"
 import type { SessionSummary } from "./SessionStore.ts"
 import { Context, Effect, Schema } from "effect"
 

@@ -1,7 +1,7 @@
 import { Clock, Context, Duration, Effect, HashMap, Layer, Option, Ref, Schema } from "effect"
-import { TenantId } from "../sign-in/CurrentUser.ts"
-import { EdgeId } from "../edges/Edges.ts"
-import { TokenId } from "./SessionTokens.ts"
+import { TenantId } from "../ids/TenantId.ts"
+import { EdgeId } from "../ids/EdgeId.ts"
+import { TokenId } from "../ids/TokenId.ts"
 
 /**
  * The live tunnels of one proxy, at most one for each session token. The newest wins: registering swaps

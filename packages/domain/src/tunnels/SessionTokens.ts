@@ -1,10 +1,14 @@
+import { TokenId } from "../ids/TokenId.ts"
 import { Context, DateTime, Effect, Layer, Option, type Redacted, Schema } from "effect"
 import { Digest, SecureRandom } from "effect/crypto"
-import type { TenantId } from "../sign-in/CurrentUser.ts"
+import type { TenantId } from "../ids/TenantId.ts"
 import { EdgeEvents } from "../edges/EdgeEvents.ts"
-import { type EdgeId, EdgeNotFound, Edges } from "../edges/Edges.ts"
-import { CodeId, PairingCodes } from "../pairing/PairingCodes.ts"
-import { PairingRequests, type RequestId } from "../pairing/PairingRequests.ts"
+import type { EdgeId } from "../ids/EdgeId.ts"
+import { EdgeNotFound, Edges } from "../edges/Edges.ts"
+import { PairingCodeId } from "../ids/PairingCodeId.ts"
+import { PairingCodes } from "../pairing/PairingCodes.ts"
+import type { PairingRequestId } from "../ids/PairingRequestId.ts"
+import { PairingRequests } from "../pairing/PairingRequests.ts"
 import * as Secret from "../Secret.ts"
 import type { StorageUnavailable } from "../StorageUnavailable.ts"
 import * as TypeId from "../ids/TypeId.ts"
@@ -17,11 +21,8 @@ import * as TypeId from "../ids/TypeId.ts"
  * be taken back. A rotated token needs no grant: a signed-in owner asked for it.
  */
 
-export const TokenId = TypeId.schema("tok").pipe(Schema.brand("TokenId"))
-export type TokenId = typeof TokenId.Type
-
 /** What a token was issued for. */
-export type GrantId = CodeId | RequestId
+export type GrantId = PairingCodeId | PairingRequestId
 
 /** How long a replaced token stays good, if the new one does not connect before. */
 export const replacedMillis = 24 * 60 * 60_000
@@ -107,7 +108,7 @@ interface Stored extends AuthenticatedToken {
   readonly revokedAt: number | null
 }
 
-const isCodeId = Schema.is(CodeId)
+const isCodeId = Schema.is(PairingCodeId)
 
 const makeMemory = Effect.gen(function* () {
   const edges = yield* Edges

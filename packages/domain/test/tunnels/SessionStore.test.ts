@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Effect, Fiber, Option, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { TenantId } from "@edge-relay/domain/sign-in/CurrentUser"
-import { EdgeId } from "@edge-relay/domain/edges/Edges"
+import { TenantId } from "@edge-relay/domain/ids/TenantId"
+import { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 import { type CloseReason, SessionStore, type TunnelHandle } from "@edge-relay/domain/tunnels/SessionStore"
-import { TokenId } from "@edge-relay/domain/tunnels/SessionTokens"
+import { TokenId } from "@edge-relay/domain/ids/TokenId"
 
 const id = (prefix: string, index: number) => `${prefix}_${String(index).padStart(26, "0")}`
 const tokenId = (index: number) => TokenId.make(id("tok", index))

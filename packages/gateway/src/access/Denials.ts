@@ -1,6 +1,6 @@
 import { AuditLog } from "@edge-relay/domain/audit/AuditLog"
-import type { UserId } from "@edge-relay/domain/sign-in/CurrentUser"
-import { EdgeId } from "@edge-relay/domain/edges/Edges"
+import type { UserId } from "@edge-relay/domain/ids/UserId"
+import { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 import type { SignInSession } from "@edge-relay/domain/sign-in/SignInSession"
 import { Clock, Effect, Schema } from "effect"
 

@@ -1,5 +1,6 @@
-import type { TenantId } from "@edge-relay/domain/sign-in/CurrentUser"
-import { EdgeId, Edges } from "@edge-relay/domain/edges/Edges"
+import type { TenantId } from "@edge-relay/domain/ids/TenantId"
+import { EdgeId } from "@edge-relay/domain/ids/EdgeId"
+import { Edges } from "@edge-relay/domain/edges/Edges"
 import { Clock, Context, Effect, Layer, Schema } from "effect"
 
 /**

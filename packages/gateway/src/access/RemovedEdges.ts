@@ -1,5 +1,5 @@
 import { EdgeEvents } from "@edge-relay/domain/edges/EdgeEvents"
-import type { EdgeId } from "@edge-relay/domain/edges/Edges"
+import type { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 import { Effect, Layer, Schedule } from "effect"
 import { Traffic } from "../traffic/Traffic.ts"
 

@@ -1,5 +1,5 @@
 import * as Problem from "@edge-relay/domain/api/Problem"
-import { EdgeId } from "@edge-relay/domain/edges/Edges"
+import { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 import { TunnelDialer } from "@edge-relay/tunnel/link/TunnelDialer"
 import { DEFAULT_SERVICE } from "@edge-relay/protocol/TunnelProtocol"
 import { Cause, Clock, Effect, Schema, type Tracer } from "effect"

@@ -1,4 +1,4 @@
-import type { EdgeId } from "@edge-relay/domain/edges/Edges"
+import type { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 import { type DialError, EdgeBusy, type EdgeStream } from "@edge-relay/protocol/DialError"
 import { Cause, Exit, type Fiber, Option, type Tracer } from "effect"
 import { EdgeConnection, type ConnectionOwner } from "./EdgeConnection.ts"

@@ -1,4 +1,4 @@
-import type { TenantId } from "@edge-relay/domain/sign-in/CurrentUser"
+import type { TenantId } from "@edge-relay/domain/ids/TenantId"
 import { Clock, Context, DateTime, Effect, Layer, Metric } from "effect"
 
 /**

@@ -1,5 +1,6 @@
-import { TenantId } from "@edge-relay/domain/sign-in/CurrentUser"
-import { Edge, EdgeId, EdgeNotFound, Edges } from "@edge-relay/domain/edges/Edges"
+import { TenantId } from "@edge-relay/domain/ids/TenantId"
+import { EdgeId } from "@edge-relay/domain/ids/EdgeId"
+import { Edge, EdgeNotFound, Edges } from "@edge-relay/domain/edges/Edges"
 import { StorageUnavailable } from "@edge-relay/domain/StorageUnavailable"
 import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Effect, Layer } from "effect"

@@ -1,4 +1,4 @@
-import { TenantId } from "@edge-relay/domain/sign-in/CurrentUser"
+import { TenantId } from "@edge-relay/domain/ids/TenantId"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { PrometheusMetrics } from "effect/observability"

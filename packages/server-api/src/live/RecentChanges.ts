@@ -1,6 +1,6 @@
 import type { EdgeEvent } from "@edge-relay/domain/api/Edges"
-import type { TenantId } from "@edge-relay/domain/sign-in/CurrentUser"
-import type { EdgeId } from "@edge-relay/domain/edges/Edges"
+import type { TenantId } from "@edge-relay/domain/ids/TenantId"
+import type { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 
 /** What happened to an edge. */
 export interface Change {

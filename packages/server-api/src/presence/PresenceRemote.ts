@@ -1,5 +1,5 @@
-import { TenantId } from "@edge-relay/domain/sign-in/CurrentUser"
-import { EdgeId } from "@edge-relay/domain/edges/Edges"
+import { TenantId } from "@edge-relay/domain/ids/TenantId"
+import { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 import { SessionSummary } from "@edge-relay/domain/tunnels/SessionStore"
 import { SessionDirectory } from "@edge-relay/tunnel/directory/SessionDirectory"
 import { Clock, Effect, FiberMap, Layer, Redacted, Schedule, Schema, Stream } from "effect"

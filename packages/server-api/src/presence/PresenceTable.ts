@@ -1,5 +1,5 @@
-import type { TenantId } from "@edge-relay/domain/sign-in/CurrentUser"
-import type { EdgeId } from "@edge-relay/domain/edges/Edges"
+import type { TenantId } from "@edge-relay/domain/ids/TenantId"
+import type { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 import type { SessionSummary } from "@edge-relay/domain/tunnels/SessionStore"
 import type { PresenceChange } from "@edge-relay/domain/tunnels/Presence"
 

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { TenantId } from "@edge-relay/domain/sign-in/CurrentUser"
-import { EdgeId } from "@edge-relay/domain/edges/Edges"
+import { TenantId } from "@edge-relay/domain/ids/TenantId"
+import { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 import { SessionSummary } from "@edge-relay/domain/tunnels/SessionStore"
 import { SessionDirectory } from "@edge-relay/tunnel/directory/SessionDirectory"
 import { NodeHttpClient } from "@effect/platform-node"

@@ -1,8 +1,8 @@
 import { Clock, DateTime, Effect, Layer } from "effect"
-import type { TenantId } from "@edge-relay/domain/sign-in/CurrentUser"
-import type { EdgeId } from "@edge-relay/domain/edges/Edges"
+import type { TenantId } from "@edge-relay/domain/ids/TenantId"
+import type { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 import { type EdgeEvent, EdgeEvents, type EdgeEventType } from "@edge-relay/domain/edges/EdgeEvents"
-import type { TokenId } from "@edge-relay/domain/tunnels/SessionTokens"
+import type { TokenId } from "@edge-relay/domain/ids/TokenId"
 import { Database } from "../database/Database.ts"
 
 /**

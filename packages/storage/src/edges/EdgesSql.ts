@@ -1,11 +1,11 @@
 import { Array as Arr, DateTime, Effect, Layer } from "effect"
 import { SecureRandom } from "effect/crypto"
-import type { TenantId } from "@edge-relay/domain/sign-in/CurrentUser"
+import type { TenantId } from "@edge-relay/domain/ids/TenantId"
 import { EdgeEvents } from "@edge-relay/domain/edges/EdgeEvents"
+import { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 import {
   cursorToId,
   Edge,
-  EdgeId,
   EdgeNotFound,
   type EdgeQuery,
   Edges,

@@ -1,15 +1,16 @@
 import { Clock, DateTime, Effect, Layer } from "effect"
 import { Digest, SecureRandom } from "effect/crypto"
 import type { Fragment } from "effect/sql/Statement"
-import type { TenantId } from "@edge-relay/domain/sign-in/CurrentUser"
+import type { TenantId } from "@edge-relay/domain/ids/TenantId"
 import { EdgeEvents } from "@edge-relay/domain/edges/EdgeEvents"
-import { type EdgeId, EdgeNotFound } from "@edge-relay/domain/edges/Edges"
+import type { EdgeId } from "@edge-relay/domain/ids/EdgeId"
+import { EdgeNotFound } from "@edge-relay/domain/edges/Edges"
 import * as Secret from "@edge-relay/domain/Secret"
+import { TokenId } from "@edge-relay/domain/ids/TokenId"
 import {
   type GrantId,
   replacedMillis,
   SessionTokens,
-  TokenId,
   TokenRejected
 } from "@edge-relay/domain/tunnels/SessionTokens"
 import * as TypeId from "@edge-relay/domain/ids/TypeId"

@@ -1,14 +1,15 @@
 import { DateTime, Effect, Layer, Option } from "effect"
-import type { TenantId } from "@edge-relay/domain/sign-in/CurrentUser"
+import type { TenantId } from "@edge-relay/domain/ids/TenantId"
 import * as Paged from "@edge-relay/domain/Paged"
-import { type CodeId, cursorToId, PairingCode, PairingCodes } from "@edge-relay/domain/pairing/PairingCodes"
-import type { TokenId } from "@edge-relay/domain/tunnels/SessionTokens"
+import type { PairingCodeId } from "@edge-relay/domain/ids/PairingCodeId"
+import { cursorToId, PairingCode, PairingCodes } from "@edge-relay/domain/pairing/PairingCodes"
+import type { TokenId } from "@edge-relay/domain/ids/TokenId"
 import { Database } from "../database/Database.ts"
 
 /** Pairing codes in SQL. What decides is one conditional UPDATE: of many at once it changes the row for one. */
 
 interface Row {
-  readonly id: CodeId
+  readonly id: PairingCodeId
   readonly tenant_id: TenantId
   readonly name: string | null
   readonly created_at: number | bigint

@@ -1,18 +1,14 @@
 import { DateTime, Effect, Layer, Option } from "effect"
-import type { TenantId } from "@edge-relay/domain/sign-in/CurrentUser"
-import {
-  type Decision,
-  PairingRequest,
-  PairingRequests,
-  type RequestId
-} from "@edge-relay/domain/pairing/PairingRequests"
-import type { TokenId } from "@edge-relay/domain/tunnels/SessionTokens"
+import type { TenantId } from "@edge-relay/domain/ids/TenantId"
+import type { PairingRequestId } from "@edge-relay/domain/ids/PairingRequestId"
+import { type Decision, PairingRequest, PairingRequests } from "@edge-relay/domain/pairing/PairingRequests"
+import type { TokenId } from "@edge-relay/domain/ids/TokenId"
 import { Database } from "../database/Database.ts"
 
 /** Pairing requests in SQL. Each step is one conditional UPDATE: of many at once it changes the row for one. */
 
 interface RequestRow {
-  readonly id: RequestId
+  readonly id: PairingRequestId
   readonly hostname: string
   readonly name: string | null
   readonly address: string | null

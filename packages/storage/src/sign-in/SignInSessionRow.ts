@@ -1,4 +1,6 @@
-import type { SignInSessionId, TenantId, UserId } from "@edge-relay/domain/sign-in/CurrentUser"
+import type { SignInSessionId } from "@edge-relay/domain/ids/SignInSessionId"
+import type { TenantId } from "@edge-relay/domain/ids/TenantId"
+import type { UserId } from "@edge-relay/domain/ids/UserId"
 import type { PendingSignIn, SessionIdHash, SignInSession } from "@edge-relay/domain/sign-in/SignInSession"
 
 /** Sign-in sessions and pending sign-ins as their tables have them. */

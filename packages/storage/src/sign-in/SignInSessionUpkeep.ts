@@ -1,4 +1,4 @@
-import type { SignInSessionId } from "@edge-relay/domain/sign-in/CurrentUser"
+import type { SignInSessionId } from "@edge-relay/domain/ids/SignInSessionId"
 import {
   type EndReason,
   pendingMillis,

@@ -1,9 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer, Option, Redacted, Schema } from "effect"
-import { TenantId } from "@edge-relay/domain/sign-in/CurrentUser"
-import { EdgeId, Edges } from "@edge-relay/domain/edges/Edges"
+import { TenantId } from "@edge-relay/domain/ids/TenantId"
+import { EdgeId } from "@edge-relay/domain/ids/EdgeId"
+import { Edges } from "@edge-relay/domain/edges/Edges"
 import { Pairing } from "@edge-relay/domain/pairing/Pairing"
-import { CodeId, PairingCodes } from "@edge-relay/domain/pairing/PairingCodes"
+import { PairingCodeId } from "@edge-relay/domain/ids/PairingCodeId"
+import { PairingCodes } from "@edge-relay/domain/pairing/PairingCodes"
 import { SessionTokens } from "@edge-relay/domain/tunnels/SessionTokens"
 import { crypto, newUser } from "@edge-relay/testkit/contract/Fixtures"
 import * as Child from "./Child.ts"
@@ -67,7 +69,7 @@ export const suite = (name: string, freshUrl: () => Promise<string>) =>
               assert.include([said["name"], `renamed ${said["name"]?.slice(5)}`], edge.name)
             else assert.strictEqual(edge.name, renamed)
             assert.deepStrictEqual(
-              yield* codes.usedBy(CodeId.make(said["codeId"] ?? "")),
+              yield* codes.usedBy(PairingCodeId.make(said["codeId"] ?? "")),
               Option.some(token.tokenId)
             )
           }

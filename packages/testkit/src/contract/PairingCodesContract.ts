@@ -1,8 +1,11 @@
 import { assert, describe } from "@effect/vitest"
 import { DateTime, Effect, Option } from "effect"
-import type { TenantId, UserId } from "@edge-relay/domain/sign-in/CurrentUser"
-import { CodeId, PairingCode, PairingCodes } from "@edge-relay/domain/pairing/PairingCodes"
-import { SessionTokens, type TokenId } from "@edge-relay/domain/tunnels/SessionTokens"
+import type { TenantId } from "@edge-relay/domain/ids/TenantId"
+import type { UserId } from "@edge-relay/domain/ids/UserId"
+import { PairingCodeId } from "@edge-relay/domain/ids/PairingCodeId"
+import { PairingCode, PairingCodes } from "@edge-relay/domain/pairing/PairingCodes"
+import type { TokenId } from "@edge-relay/domain/ids/TokenId"
+import { SessionTokens } from "@edge-relay/domain/tunnels/SessionTokens"
 import { Edges } from "@edge-relay/domain/edges/Edges"
 import * as TypeId from "@edge-relay/domain/ids/TypeId"
 import { type It, newUser } from "./Fixtures.ts"
@@ -10,7 +13,7 @@ import { type It, newUser } from "./Fixtures.ts"
 const insert = Effect.fnUntraced(function* (tenantId: TenantId, userId: UserId, name: string | null = null) {
   const codes = yield* PairingCodes
   const createdAt = yield* DateTime.now
-  const id = CodeId.make(yield* TypeId.make("code"))
+  const id = PairingCodeId.make(yield* TypeId.make("code"))
   const code = new PairingCode({ id, name, createdAt, expiresAt: DateTime.add(createdAt, { minutes: 10 }) })
   const hash = `hash of ${id}`
   assert.isTrue(yield* codes.insert(tenantId, userId, hash, code))
@@ -18,7 +21,7 @@ const insert = Effect.fnUntraced(function* (tenantId: TenantId, userId: UserId, 
 })
 
 /** A token that may mark the code. */
-const tokenFor = Effect.fnUntraced(function* (tenantId: TenantId, id: CodeId) {
+const tokenFor = Effect.fnUntraced(function* (tenantId: TenantId, id: PairingCodeId) {
   const edge = yield* (yield* Edges).create(tenantId, { name: "edge" })
   return (yield* (yield* SessionTokens).issue(tenantId, edge.id, id)).tokenId
 })
@@ -45,7 +48,7 @@ export const suite = (name: string, it: It) =>
         const codes = yield* PairingCodes
         const { tenantId, userId } = yield* newUser
         const { code, hash } = yield* insert(tenantId, userId)
-        const twin = new PairingCode({ ...code, id: CodeId.make(yield* TypeId.make("code")) })
+        const twin = new PairingCode({ ...code, id: PairingCodeId.make(yield* TypeId.make("code")) })
         assert.isFalse(yield* codes.insert(tenantId, userId, hash, twin))
         assert.deepStrictEqual((yield* codes.list(tenantId, code.createdAt, { limit: 5 })).items, [code])
       })

@@ -6,7 +6,7 @@ import { Edges } from "@edge-relay/domain/edges/Edges"
 import { Pairing } from "@edge-relay/domain/pairing/Pairing"
 import { PairingCodes } from "@edge-relay/domain/pairing/PairingCodes"
 import * as TypeId from "@edge-relay/domain/ids/TypeId"
-import { CodeId } from "@edge-relay/domain/pairing/PairingCodes"
+import { PairingCodeId } from "@edge-relay/domain/ids/PairingCodeId"
 import { SessionTokens } from "@edge-relay/domain/tunnels/SessionTokens"
 import { type It, newUser } from "./Fixtures.ts"
 
@@ -90,7 +90,7 @@ export const suite = (name: string, it: It) => {
           [[id, "a", expiresAt]]
         )
         assert.deepStrictEqual((yield* listCodes(other.tenantId, { limit: 5 })).items, [])
-        for (const code of [id, CodeId.make(yield* TypeId.make("code"))]) {
+        for (const code of [id, PairingCodeId.make(yield* TypeId.make("code"))]) {
           assert.strictEqual((yield* Effect.flip(cancelCode(other.tenantId, code)))._tag, "CodeNotOpen")
         }
         yield* cancelCode(tenantId, id)

@@ -1,15 +1,16 @@
 import { assert, describe } from "@effect/vitest"
 import { DateTime, Effect, Option } from "effect"
-import type { TenantId } from "@edge-relay/domain/sign-in/CurrentUser"
+import type { TenantId } from "@edge-relay/domain/ids/TenantId"
 import { Edges } from "@edge-relay/domain/edges/Edges"
-import { PairingRequest, PairingRequests, RequestId } from "@edge-relay/domain/pairing/PairingRequests"
+import { PairingRequestId } from "@edge-relay/domain/ids/PairingRequestId"
+import { PairingRequest, PairingRequests } from "@edge-relay/domain/pairing/PairingRequests"
 import { SessionTokens } from "@edge-relay/domain/tunnels/SessionTokens"
 import * as TypeId from "@edge-relay/domain/ids/TypeId"
 import { type It, newUser } from "./Fixtures.ts"
 
 const insert = Effect.gen(function* () {
   const createdAt = yield* DateTime.now
-  const id = RequestId.make(yield* TypeId.make("preq"))
+  const id = PairingRequestId.make(yield* TypeId.make("preq"))
   const expiresAt = DateTime.add(createdAt, { minutes: 10 })
   const request = new PairingRequest({
     id,
@@ -24,7 +25,7 @@ const insert = Effect.gen(function* () {
   return { request, hashes, now: createdAt }
 })
 
-const tokenFor = Effect.fnUntraced(function* (tenantId: TenantId, id: RequestId) {
+const tokenFor = Effect.fnUntraced(function* (tenantId: TenantId, id: PairingRequestId) {
   const edge = yield* (yield* Edges).create(tenantId, { name: "edge" })
   return (yield* (yield* SessionTokens).issue(tenantId, edge.id, id)).tokenId
 })
@@ -38,7 +39,7 @@ export const suite = (name: string, it: It) =>
         assert.deepStrictEqual(yield* requests.findPending(hashes.userCode, now), Option.some(request))
         assert.isTrue(Option.isNone(yield* requests.findPending(hashes.deviceCode, now)))
         assert.isTrue(Option.isNone(yield* requests.findPending(hashes.userCode, request.expiresAt)))
-        const twin = new PairingRequest({ ...request, id: RequestId.make(yield* TypeId.make("preq")) })
+        const twin = new PairingRequest({ ...request, id: PairingRequestId.make(yield* TypeId.make("preq")) })
         assert.isFalse(yield* requests.insert({ ...hashes, deviceCode: "another" }, twin, 5))
       })
     )

@@ -1,7 +1,7 @@
 import { assert, describe, type Vitest } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import { SecureRandom } from "effect/crypto"
-import { EdgeId } from "@edge-relay/domain/edges/Edges"
+import { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 import * as TypeId from "@edge-relay/domain/ids/TypeId"
 import { SessionDirectory } from "@edge-relay/tunnel/directory/SessionDirectory"
 

@@ -3,7 +3,8 @@ import { DateTime, Effect, Redacted } from "effect"
 import { TestClock } from "effect/testing"
 import { EdgeEvents } from "@edge-relay/domain/edges/EdgeEvents"
 import { Edges } from "@edge-relay/domain/edges/Edges"
-import { CodeId, PairingCode, PairingCodes } from "@edge-relay/domain/pairing/PairingCodes"
+import { PairingCodeId } from "@edge-relay/domain/ids/PairingCodeId"
+import { PairingCode, PairingCodes } from "@edge-relay/domain/pairing/PairingCodes"
 import { SessionTokens } from "@edge-relay/domain/tunnels/SessionTokens"
 import * as TypeId from "@edge-relay/domain/ids/TypeId"
 import { garbage, type It, missingEdge, newUser, pairedEdge } from "./Fixtures.ts"
@@ -48,7 +49,7 @@ export const suite = (name: string, it: It) =>
         const codes = yield* PairingCodes
         const { tenantId, userId } = yield* newUser
         const createdAt = yield* DateTime.now
-        const id = CodeId.make(yield* TypeId.make("code"))
+        const id = PairingCodeId.make(yield* TypeId.make("code"))
         const code = new PairingCode({
           id,
           name: null,
@@ -67,7 +68,7 @@ export const suite = (name: string, it: It) =>
         yield* codes.markUsed(tenantId, id, second.tokenId, createdAt)
         assert.isFalse(yield* isGood(first.secret))
         assert.isTrue(yield* isGood(second.secret))
-        const orphan = yield* tokens.issue(tenantId, one.id, CodeId.make(yield* TypeId.make("code")))
+        const orphan = yield* tokens.issue(tenantId, one.id, PairingCodeId.make(yield* TypeId.make("code")))
         assert.isFalse(yield* isGood(orphan.secret))
       })
     )

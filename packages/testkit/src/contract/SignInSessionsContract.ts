@@ -2,7 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Context, Deferred, Effect, Exit, Layer, Option, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { randomBytes } from "node:crypto"
-import { SignInSessionId, TenantId, UserId } from "@edge-relay/domain/sign-in/CurrentUser"
+import { SignInSessionId } from "@edge-relay/domain/ids/SignInSessionId"
+import { TenantId } from "@edge-relay/domain/ids/TenantId"
+import { UserId } from "@edge-relay/domain/ids/UserId"
 import {
   type EndReason,
   type NewSignInSession,

@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net"
 import { Readable } from "node:stream"
 import { Effect } from "effect"
 import { WebSocketServer } from "ws"
-import type { EdgeId } from "@edge-relay/domain/edges/Edges"
+import type { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 import type { TunnelDialer } from "@edge-relay/tunnel/link/TunnelDialer"
 
 /** Bytes that differ everywhere, so that lost, doubled and swapped ones show. */

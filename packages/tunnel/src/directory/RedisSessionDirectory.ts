@@ -12,7 +12,7 @@ import {
   Stream
 } from "effect"
 import { Redis } from "effect/persistence"
-import { EdgeId } from "@edge-relay/domain/edges/Edges"
+import { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 import { type Claim, DirectoryUnavailable, SessionDirectory } from "./SessionDirectory.ts"
 import * as Scripts from "./SessionDirectoryScripts.ts"
 

@@ -1,5 +1,5 @@
 import { Context, Effect, Layer, Option, Schema, Stream } from "effect"
-import type { EdgeId } from "@edge-relay/domain/edges/Edges"
+import type { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 
 /**
  * Which proxy holds an edge's tunnel, for the whole cluster. Each claim takes a fencing number, greater than

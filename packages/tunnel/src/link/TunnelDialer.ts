@@ -1,5 +1,5 @@
 import { Context, Effect, Layer, type Redacted } from "effect"
-import type { EdgeId } from "@edge-relay/domain/edges/Edges"
+import type { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 import { DialError, EdgeOffline, type EdgeStream, ProxyUnavailable } from "@edge-relay/protocol/DialError"
 import type { Dial } from "@edge-relay/protocol/LinkProtocol"
 import { ProxyLink } from "./ProxyLink.ts"

@@ -1,4 +1,5 @@
-import type { AuthenticatedToken, TokenId } from "@edge-relay/domain/tunnels/SessionTokens"
+import type { TokenId } from "@edge-relay/domain/ids/TokenId"
+import type { AuthenticatedToken } from "@edge-relay/domain/tunnels/SessionTokens"
 
 /**
  * Two machines that hold one session token displace each other for ever. A token whose sessions were displaced

@@ -10,13 +10,10 @@ import {
   type Scope,
   Stream
 } from "effect"
-import type { EdgeId } from "@edge-relay/domain/edges/Edges"
+import type { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 import { type CloseReason, SessionStore } from "@edge-relay/domain/tunnels/SessionStore"
-import {
-  type AuthenticatedToken,
-  SessionTokens,
-  type TokenId
-} from "@edge-relay/domain/tunnels/SessionTokens"
+import type { TokenId } from "@edge-relay/domain/ids/TokenId"
+import { type AuthenticatedToken, SessionTokens } from "@edge-relay/domain/tunnels/SessionTokens"
 import { Contention, type ContentionOptions } from "./Contention.ts"
 import { EdgeTunnel } from "./EdgeTunnel.ts"
 import { type Claim, SessionDirectory } from "../directory/SessionDirectory.ts"

@@ -1,6 +1,6 @@
 import type { Duplex } from "node:stream"
 import { Effect } from "effect"
-import type { EdgeId } from "@edge-relay/domain/edges/Edges"
+import type { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 import { DialError, EdgeBusy, EdgeRefused, EdgeReset, EdgeTimeout } from "@edge-relay/protocol/DialError"
 import {
   type DecodedRefusal,

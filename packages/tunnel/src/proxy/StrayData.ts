@@ -1,5 +1,5 @@
 import { Effect } from "effect"
-import type { EdgeId } from "@edge-relay/domain/edges/Edges"
+import type { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 
 /** Between two lines in the log. */
 const EVERY_MILLIS = 60_000

@@ -1,8 +1,9 @@
 import { Effect, Option, PubSub, Stream } from "effect"
-import type { TenantId } from "@edge-relay/domain/sign-in/CurrentUser"
-import type { EdgeId } from "@edge-relay/domain/edges/Edges"
+import type { TenantId } from "@edge-relay/domain/ids/TenantId"
+import type { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 import { SessionStore, type SessionSummary } from "@edge-relay/domain/tunnels/SessionStore"
-import type { AuthenticatedToken, TokenId } from "@edge-relay/domain/tunnels/SessionTokens"
+import type { TokenId } from "@edge-relay/domain/ids/TokenId"
+import type { AuthenticatedToken } from "@edge-relay/domain/tunnels/SessionTokens"
 
 /** What a proxy tells of its tunnels, to whoever follows them: what is the case, then each change. */
 

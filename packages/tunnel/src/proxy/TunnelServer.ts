@@ -2,13 +2,10 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import type { Duplex } from "node:stream"
 import { Clock, Context, Effect, FiberSet, Layer, Random, type Stream } from "effect"
 import { type WebSocket, WebSocketServer } from "ws"
-import type { EdgeId } from "@edge-relay/domain/edges/Edges"
+import type { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 import { type CloseReason, SessionStore } from "@edge-relay/domain/tunnels/SessionStore"
-import {
-  type AuthenticatedToken,
-  SessionTokens,
-  type TokenId
-} from "@edge-relay/domain/tunnels/SessionTokens"
+import type { TokenId } from "@edge-relay/domain/ids/TokenId"
+import { type AuthenticatedToken, SessionTokens } from "@edge-relay/domain/tunnels/SessionTokens"
 import { type ContentionOptions, defaultContention } from "./Contention.ts"
 import { EdgeTunnel, type EdgeTunnelOptions, type EdgeTunnelPeer } from "./EdgeTunnel.ts"
 import { FailedHandshakes } from "./FailedHandshakes.ts"

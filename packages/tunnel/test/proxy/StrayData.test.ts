@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Logger } from "effect"
-import { EdgeId } from "@edge-relay/domain/edges/Edges"
+import { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 import { StrayData } from "../../src/proxy/StrayData.ts"
 
 describe("StrayData", () => {

@@ -1,5 +1,5 @@
 import { StorageUnavailable, TooManyRequests } from "@edge-relay/domain/api/Problem"
-import type { UserId } from "@edge-relay/domain/sign-in/CurrentUser"
+import type { UserId } from "@edge-relay/domain/ids/UserId"
 import * as Domain from "@edge-relay/domain/StorageUnavailable"
 import { Context, Duration, Effect, Layer } from "effect"
 import type { HttpServerRequest } from "effect/http"

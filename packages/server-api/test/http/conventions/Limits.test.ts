@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { StorageUnavailable } from "@edge-relay/domain/api/Problem"
-import { UserId } from "@edge-relay/domain/sign-in/CurrentUser"
+import { UserId } from "@edge-relay/domain/ids/UserId"
 import { Effect, Layer } from "effect"
 import { HttpServerRequest } from "effect/http"
 import { RateLimiter } from "effect/persistence"
