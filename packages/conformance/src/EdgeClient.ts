@@ -40,7 +40,7 @@ export class ConformanceClient extends Context.Service<
     /** The text messages of a WebSocket. */
     readonly messages: (path: string) => Stream.Stream<string, Differs>
   }
->()("./EdgeClient.ts") {
+>()("@edge-relay/conformance/EdgeClient") {
   static readonly layer = (url: string) =>
     Layer.effect(
       ConformanceClient,

@@ -26,7 +26,7 @@ export class ConformanceReport extends Context.Service<
     ) => Effect.Effect<A | undefined, never, R>
     readonly skip: (endpoint: string, title: string, why: string) => Effect.Effect<void>
   }
->()("./Report.ts") {
+>()("@edge-relay/conformance/Report") {
   static readonly layer = Layer.effect(
     ConformanceReport,
     Effect.gen(function* () {

@@ -11,7 +11,7 @@ export class Transaction extends Context.Service<
     /** Commits when `effect` succeeds, rolls back when it fails, dies or is interrupted. Nests. */
     readonly run: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | StorageUnavailable, R>
   }
->()("./Transaction.ts") {
+>()("@edge-relay/domain/Transaction") {
   /** Cannot roll back. */
   static readonly layerMemory = Layer.succeed(Transaction, Transaction.of({ run: (effect) => effect }))
 }

@@ -44,7 +44,7 @@ export class AgentState extends Context.Service<
     readonly checkWritable: Effect.Effect<void, StateUnusable>
     readonly write: (credentials: Credentials) => Effect.Effect<void, StateUnusable>
   }
->()("./AgentState.ts") {
+>()("@edge-relay/edge-agent/AgentState") {
   static readonly layer = (folder: string) =>
     Layer.effect(
       AgentState,

@@ -27,7 +27,7 @@ export class Pairing extends Context.Service<
     /** Polls until somebody has decided (RFC 8628 §3.4 and §3.5). */
     readonly wait: (request: typeof NewRequest.Type) => Effect.Effect<Granted, PairingFailed>
   }
->()("./Pairing.ts") {
+>()("@edge-relay/edge-agent/Pairing") {
   static readonly layer = (cloudUrl: URL) =>
     Layer.effect(
       Pairing,

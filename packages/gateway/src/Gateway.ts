@@ -39,7 +39,7 @@ export class Gateway extends Context.Service<
     /** Of `upgrade`. */
     readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => boolean
   }
->()("./Gateway.ts") {
+>()("@edge-relay/gateway/Gateway") {
   static readonly layer = (options: GatewayOptions) =>
     Layer.effect(
       Gateway,

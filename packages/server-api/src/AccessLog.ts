@@ -13,7 +13,7 @@ export class AccessLog extends Context.Service<
     /** To be called as a request arrives; `address` is its client's. */
     readonly watch: (request: IncomingMessage, response: ServerResponse, id: string, address: string) => void
   }
->()("./AccessLog.ts") {
+>()("@edge-relay/server-api/AccessLog") {
   static readonly layer = (options: {
     readonly write: (text: string) => void
     readonly format: "json" | "pretty"

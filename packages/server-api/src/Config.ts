@@ -3,7 +3,7 @@ import * as Values from "@edge-relay/server-kit/EnvironmentValues"
 import { Context, Effect, Layer, type Redacted } from "effect"
 
 /** What the API server is told by its environment, read once. */
-export class Config extends Context.Service<Config, Settings>()("./Config.ts") {
+export class Config extends Context.Service<Config, Settings>()("@edge-relay/server-api/Config") {
   static readonly layer = Layer.effect(
     Config,
     Effect.suspend(() => settings)

@@ -25,7 +25,9 @@ import * as RequestId from "@edge-relay/server-kit/RequestId"
  * The public port: one `http.Server`, whose requests the gateway sees first and the router then. When it goes,
  * it stops taking connections, says so at `/readyz`, and lets what runs finish for `DRAIN_SECONDS`.
  */
-export class Listener extends Context.Service<Listener, { readonly port: number }>()("./Listener.ts") {
+export class Listener extends Context.Service<Listener, { readonly port: number }>()(
+  "@edge-relay/server-api/Listener"
+) {
   static readonly layer = Layer.effect(
     Listener,
     Effect.suspend(() => make)

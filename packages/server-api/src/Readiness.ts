@@ -11,7 +11,7 @@ export class Readiness extends Context.Service<
     /** From now on nothing new is to be sent here. */
     readonly drain: Effect.Effect<void>
   }
->()("./Readiness.ts") {
+>()("@edge-relay/server-api/Readiness") {
   static readonly layer = Layer.effect(
     Readiness,
     Effect.gen(function* () {

@@ -36,7 +36,7 @@ export interface Settings {
   }
 }
 
-export class Config extends Context.Service<Config, Settings>()("./Config.ts") {
+export class Config extends Context.Service<Config, Settings>()("@edge-relay/server-proxy/Config") {
   static readonly layer = Layer.effect(
     Config,
     Effect.suspend(() => settings)

@@ -13,7 +13,7 @@ export class Readiness extends Context.Service<
   {
     readonly missing: Effect.Effect<ReadonlyArray<{ readonly name: string; readonly reason: string }>>
   }
->()("./Readiness.ts") {
+>()("@edge-relay/server-proxy/Readiness") {
   static readonly layer = (needs: ReadonlyArray<Need>): Layer.Layer<Readiness> =>
     Layer.succeed(Readiness, {
       missing: Effect.map(

@@ -77,7 +77,7 @@ export class Oidc extends Context.Service<
       token: string
     ) => Effect.Effect<LogoutNotice, ProviderRefused | ProviderUnavailable>
   }
->()("./Oidc.ts") {
+>()("@edge-relay/auth/provider/Oidc") {
   static readonly layer = (options: OidcOptions) =>
     Layer.effect(
       Oidc,

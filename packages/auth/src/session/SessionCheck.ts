@@ -26,7 +26,7 @@ export class SessionCheck extends Context.Service<
     /** The request counts as use: the session's idle end moves. */
     readonly touch: (checked: CheckedSession, now: number) => void
   }
->()("./SessionCheck.ts") {
+>()("@edge-relay/auth/session/SessionCheck") {
   static readonly layer = Layer.effect(
     SessionCheck,
     Effect.gen(function* () {

@@ -52,7 +52,7 @@ export class SessionCookie extends Context.Service<
     /** The `Set-Cookie` value that takes the cookie away. */
     readonly clear: string
   }
->()("./SessionCookie.ts") {
+>()("@edge-relay/auth/session/SessionCookie") {
   /** `keys`: the first signs, all verify. `secure`: whether browsers come over https. */
   static readonly layer = (options: {
     readonly keys: ReadonlyArray<Redacted.Redacted<Uint8Array>>

@@ -69,7 +69,7 @@ export class SignIn extends Context.Service<
       session: SignInSession
     ) => Effect.Effect<Option.Option<SignInSession>>
   }
->()("./SignIn.ts") {
+>()("@edge-relay/auth/sign-in/SignIn") {
   static readonly layer = (options: SignInOptions) =>
     Layer.effect(
       SignIn,

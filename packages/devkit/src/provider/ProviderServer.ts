@@ -29,7 +29,7 @@ export class ProviderServer extends Context.Service<
     readonly issuer: string
     readonly port: number
   }
->()("./ProviderServer.ts") {
+>()("@edge-relay/devkit/provider/ProviderServer") {
   static readonly layer = (options: {
     /** The origin that browsers reach the api at: redirect URIs are made of it. */
     readonly publicUrl: URL

@@ -62,7 +62,7 @@ export interface SimulatedEdgeOptions {
 export class SimulatedEdge extends Context.Service<
   SimulatedEdge,
   { readonly port: number; readonly url: string }
->()("./SimulatedEdge.ts") {
+>()("@edge-relay/devkit/simulated-edge/SimulatedEdge") {
   /** Serves until the layer's scope closes; streams end with it. */
   static readonly layer = (options: SimulatedEdgeOptions) =>
     Layer.unwrap(

@@ -12,9 +12,12 @@ import {
  * What holds for every endpoint: a request that its schema refuses is a problem that names the field, and a
  * defect is `internal_error` with nothing of its inside.
  */
-export class Conventions extends HttpApiMiddleware.Service<Conventions>()("./Conventions.ts", {
-  error: [InvalidRequest, InternalError]
-}) {}
+export class Conventions extends HttpApiMiddleware.Service<Conventions>()(
+  "@edge-relay/domain/api/Conventions",
+  {
+    error: [InvalidRequest, InternalError]
+  }
+) {}
 
 /** Largest body of an endpoint of the cloud's own, in bytes: 1 MiB. */
 export const maxBodyBytes = 1024 * 1024

@@ -54,7 +54,7 @@ export class AuditLog extends Context.Service<
     /** Drops what is older. */
     readonly prune: (before: DateTime.Utc) => Effect.Effect<void, StorageUnavailable>
   }
->()("./AuditLog.ts") {
+>()("@edge-relay/domain/audit/AuditLog") {
   static readonly layerMemory = Layer.effect(
     AuditLog,
     Effect.suspend(() => makeMemory)

@@ -63,7 +63,7 @@ export class EdgeEvents extends Context.Service<
     /** Drops what is older. */
     readonly prune: (before: DateTime.Utc) => Effect.Effect<void, StorageUnavailable>
   }
->()("./EdgeEvents.ts") {
+>()("@edge-relay/domain/edges/EdgeEvents") {
   static readonly layerMemory = Layer.effect(
     EdgeEvents,
     Effect.suspend(() => makeMemory)

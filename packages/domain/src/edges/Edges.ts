@@ -76,7 +76,7 @@ export class Edges extends Context.Service<
     ) => Effect.Effect<void, EdgeNotFound | StorageUnavailable>
     readonly count: (tenantId: TenantId) => Effect.Effect<number, StorageUnavailable>
   }
->()("./Edges.ts") {
+>()("@edge-relay/domain/edges/Edges") {
   static readonly layerMemory = Layer.effect(
     Edges,
     Effect.suspend(() => makeMemory)

@@ -118,7 +118,7 @@ export class Pairing extends Context.Service<
       userCode: Redacted.Redacted<string>
     ) => Effect.Effect<PairingRequest, CodeNotOpen | StorageUnavailable>
   }
->()("./Pairing.ts") {
+>()("@edge-relay/domain/pairing/Pairing") {
   static readonly layer = Layer.effect(
     Pairing,
     Effect.suspend(() => make)

@@ -62,7 +62,7 @@ export class PairingCodes extends Context.Service<
     /** Drops what expired unused before then. A used code stays as long as its token. */
     readonly prune: (before: DateTime.Utc) => Effect.Effect<void, StorageUnavailable>
   }
->()("./PairingCodes.ts") {
+>()("@edge-relay/domain/pairing/PairingCodes") {
   static readonly layerMemory = Layer.effect(
     PairingCodes,
     Effect.suspend(() => makeMemory)

@@ -76,7 +76,7 @@ export class PairingRequests extends Context.Service<
     /** Drops what expired unused before then. A used request stays as long as its token. */
     readonly prune: (before: DateTime.Utc) => Effect.Effect<void, StorageUnavailable>
   }
->()("./PairingRequests.ts") {
+>()("@edge-relay/domain/pairing/PairingRequests") {
   static readonly layerMemory = Layer.effect(
     PairingRequests,
     Effect.suspend(() => makeMemory)

@@ -31,4 +31,4 @@ export class CurrentUser extends Context.Service<
       readonly idleExpiresAt: DateTime.Utc
     }
   }
->()("./CurrentUser.ts") {}
+>()("@edge-relay/domain/sign-in/CurrentUser") {}

@@ -126,7 +126,7 @@ export class SignInSessions extends Context.Service<
      */
     readonly watch: (session: SignInSession, onEnded: (reason: EndReason) => void) => () => void
   }
->()("./SignInSessions.ts") {
+>()("@edge-relay/domain/sign-in/SignInSessions") {
   /** In this process, and gone with it. */
   static readonly layerMemory = Layer.effect(
     SignInSessions,

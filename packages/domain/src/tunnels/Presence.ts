@@ -44,4 +44,4 @@ export class Presence extends Context.Service<
     /** What keeps this from knowing anything: no proxy that is followed, or no list of them. */
     readonly missing: () => ReadonlyArray<{ readonly name: string; readonly reason: string }>
   }
->()("./Presence.ts") {}
+>()("@edge-relay/domain/tunnels/Presence") {}

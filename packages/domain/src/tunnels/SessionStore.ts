@@ -65,7 +65,7 @@ export class SessionStore extends Context.Service<
     /** Removes and closes what has been silent for longer than `after`; answers how many. */
     readonly cleanupExpired: (after: Duration.Input) => Effect.Effect<number>
   }
->()("./SessionStore.ts") {
+>()("@edge-relay/domain/tunnels/SessionStore") {
   static readonly layer: Layer.Layer<SessionStore> = Layer.effect(
     SessionStore,
     Effect.gen(function* () {

@@ -91,7 +91,7 @@ export class SessionTokens extends Context.Service<
     /** Forgets tokens that were revoked before then. */
     readonly prune: (before: DateTime.Utc) => Effect.Effect<void, StorageUnavailable>
   }
->()("./SessionTokens.ts") {
+>()("@edge-relay/domain/tunnels/SessionTokens") {
   static readonly layerMemory = Layer.effect(
     SessionTokens,
     Effect.suspend(() => makeMemory)

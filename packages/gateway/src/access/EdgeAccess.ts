@@ -18,7 +18,7 @@ export class EdgeAccess extends Context.Service<
     /** Rejects with `StorageUnavailable`. */
     readonly check: (tenantId: TenantId, edgeId: string) => boolean | Promise<boolean>
   }
->()("./EdgeAccess.ts") {
+>()("@edge-relay/gateway/access/EdgeAccess") {
   static readonly layer = Layer.effect(
     EdgeAccess,
     Effect.suspend(() => make)

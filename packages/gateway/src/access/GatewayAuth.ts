@@ -33,7 +33,7 @@ export class GatewayAuth extends Context.Service<
     /** Calls back when the session has ended, within a second, wherever it was ended. Answers how to stop. */
     readonly watch: (session: SignInSession, onEnded: () => void) => () => void
   }
->()("./GatewayAuth.ts") {
+>()("@edge-relay/gateway/access/GatewayAuth") {
   static readonly layer = Layer.effect(
     GatewayAuth,
     Effect.suspend(() => make)

@@ -69,7 +69,7 @@ export class Traffic extends Context.Service<
     /** The edge is gone, and what is known of it with it. */
     readonly forget: (edgeId: string) => void
   }
->()("./Traffic.ts") {
+>()("@edge-relay/gateway/traffic/Traffic") {
   static readonly layer = Layer.effect(
     Traffic,
     Effect.suspend(() => make)

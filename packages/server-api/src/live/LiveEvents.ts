@@ -33,7 +33,7 @@ export class LiveEvents extends Context.Service<
     /** Ends every stream: their listeners come back, to another server. */
     readonly close: Effect.Effect<void>
   }
->()("./LiveEvents.ts") {
+>()("@edge-relay/server-api/live/LiveEvents") {
   static readonly layer = Layer.effect(
     LiveEvents,
     Effect.suspend(() => make)

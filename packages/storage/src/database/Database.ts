@@ -36,7 +36,7 @@ export class Database extends Context.Service<
     /** Succeeds while the database answers and its schema is up to date. */
     readonly ready: Effect.Effect<void, StorageUnavailable>
   }
->()("./Database.ts") {
+>()("@edge-relay/storage/database/Database") {
   static readonly layer = (options: {
     /** `sqlite:PATH`, `postgres://…` or `postgresql://…` */
     readonly url: Redacted.Redacted<string>

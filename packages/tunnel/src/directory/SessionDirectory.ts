@@ -37,7 +37,7 @@ export class SessionDirectory extends Context.Service<
     /** Whether this proxy may take tunnels: one that has lost its lease may not. */
     readonly isAccepting: Effect.Effect<boolean>
   }
->()("./SessionDirectory.ts") {
+>()("@edge-relay/tunnel/directory/SessionDirectory") {
   /** One proxy, which therefore holds whatever edge is online. Serves that proxy, and the api beside it. */
   static readonly layerMemory = (proxyUrl: string): Layer.Layer<SessionDirectory> =>
     Layer.sync(SessionDirectory, () => {

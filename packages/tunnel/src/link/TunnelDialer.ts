@@ -16,7 +16,7 @@ export class TunnelDialer extends Context.Service<
   {
     readonly open: (edgeId: EdgeId, service: string) => Effect.Effect<EdgeStream, DialError>
   }
->()("./TunnelDialer.ts") {
+>()("@edge-relay/tunnel/link/TunnelDialer") {
   /** Asks the proxy that holds the edge. Tunnels of this process are dialled by `TunnelServer.layerDialer`. */
   static readonly layerRemote = (options: {
     readonly internalKey: Redacted.Redacted<string>

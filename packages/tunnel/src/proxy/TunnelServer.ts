@@ -76,7 +76,7 @@ export class TunnelServer extends Context.Service<
     /** Takes no more tunnels, asks agents to go elsewhere, and ends when the last one has gone or time is up. */
     readonly drain: Effect.Effect<void>
   }
->()("./TunnelServer.ts") {
+>()("@edge-relay/tunnel/proxy/TunnelServer") {
   static readonly layer = (
     options: TunnelServerOptions
   ): Layer.Layer<TunnelServer, never, SessionStore | SessionTokens | SessionDirectory> =>

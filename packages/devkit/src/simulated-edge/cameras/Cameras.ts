@@ -27,7 +27,7 @@ export class Cameras extends Context.Service<
     /** As after a start of the machine. */
     readonly reset: Effect.Effect<void>
   }
->()("./Cameras.ts") {
+>()("@edge-relay/devkit/simulated-edge/cameras/Cameras") {
   static readonly layer = Layer.effect(
     Cameras,
     Effect.gen(function* () {

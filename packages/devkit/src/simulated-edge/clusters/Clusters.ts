@@ -42,7 +42,7 @@ export class Clusters extends Context.Service<
     /** Stops all, as a restart of the machine does. */
     readonly reset: Effect.Effect<void>
   }
->()("./Clusters.ts") {
+>()("@edge-relay/devkit/simulated-edge/clusters/Clusters") {
   static readonly layer = Layer.effect(
     Clusters,
     Effect.gen(function* () {

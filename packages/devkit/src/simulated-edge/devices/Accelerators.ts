@@ -62,7 +62,7 @@ export class Accelerators extends Context.Service<
     /** Ends what runs, as a restart of the machine does. */
     readonly reset: Effect.Effect<void>
   }
->()("./Accelerators.ts") {
+>()("@edge-relay/devkit/simulated-edge/devices/Accelerators") {
   static readonly layer = (options: AcceleratorsOptions) =>
     Layer.effect(
       Accelerators,

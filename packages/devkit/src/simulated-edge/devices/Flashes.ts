@@ -23,7 +23,7 @@ export class Flashes extends Context.Service<
     /** Whether a model is being written to some device. */
     readonly uses: (modelId: ModelId) => Effect.Effect<boolean>
   }
->()("./Flashes.ts") {
+>()("@edge-relay/devkit/simulated-edge/devices/Flashes") {
   static readonly layer = Layer.effect(
     Flashes,
     Effect.gen(function* () {

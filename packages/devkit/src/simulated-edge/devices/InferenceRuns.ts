@@ -40,7 +40,7 @@ export class InferenceRuns extends Context.Service<
       NotFound | Conflict
     >
   }
->()("./InferenceRuns.ts") {
+>()("@edge-relay/devkit/simulated-edge/devices/InferenceRuns") {
   static readonly layer = Layer.effect(
     InferenceRuns,
     Effect.gen(function* () {

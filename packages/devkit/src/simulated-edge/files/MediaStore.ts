@@ -24,7 +24,7 @@ export class MediaStore extends Context.Service<
     ) => Effect.Effect<Media, PayloadTooLarge | InsufficientStorage>
     readonly remove: (id: MediaId) => Effect.Effect<void, NotFound>
   }
->()("./MediaStore.ts") {
+>()("@edge-relay/devkit/simulated-edge/files/MediaStore") {
   static readonly layer = (options: { readonly folder: string; readonly maxBytes: number }) =>
     Layer.effect(
       MediaStore,

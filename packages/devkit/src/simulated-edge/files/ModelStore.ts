@@ -33,7 +33,7 @@ export class ModelStore extends Context.Service<
     >
     readonly remove: (id: ModelId) => Effect.Effect<void, NotFound>
   }
->()("./ModelStore.ts") {
+>()("@edge-relay/devkit/simulated-edge/files/ModelStore") {
   static readonly layer = (options: { readonly folder: string; readonly maxBytes: number }) =>
     Layer.effect(
       ModelStore,

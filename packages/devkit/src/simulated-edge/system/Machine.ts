@@ -15,7 +15,7 @@ export class Machine extends Context.Service<
     /** Ends all that runs and begins anew; the simulated edge stays reachable meanwhile. */
     readonly restart: Effect.Effect<void>
   }
->()("./Machine.ts") {
+>()("@edge-relay/devkit/simulated-edge/system/Machine") {
   static readonly layer = (name: string) =>
     Layer.effect(
       Machine,

@@ -28,7 +28,7 @@ export class Limits extends Context.Service<
       userId: UserId
     ) => Effect.Effect<void, TooManyRequests, HttpServerRequest.HttpServerRequest>
   }
->()("./Limits.ts") {
+>()("@edge-relay/server-api/http/conventions/Limits") {
   static readonly layer = Layer.effect(
     Limits,
     Effect.gen(function* () {
