@@ -1,5 +1,4 @@
 import { Flag, FrameType, UINT32_MAX } from "./Frame.ts"
-import type { Liveness } from "./Liveness.ts"
 import type { Outbox } from "./Outbox.ts"
 import type { Timers } from "./Timers.ts"
 import { SessionError } from "./YamuxError.ts"
@@ -29,7 +28,7 @@ const NONE = -1
 export class Pings {
   readonly #timers: Timers
   readonly #outbox: Outbox
-  readonly #liveness: Liveness
+  readonly #received: { readonly receivedBytes: number }
   #pending: Map<number, Pending> | undefined = undefined
   #nextToken = 0
   /** Of the ping by `measure` that is under way: its token, when it was sent, and the traffic until then. */
@@ -40,10 +39,10 @@ export class Pings {
   roundTrip: number | undefined = undefined
   measuredAt = Number.NEGATIVE_INFINITY
 
-  constructor(timers: Timers, outbox: Outbox, liveness: Liveness) {
+  constructor(timers: Timers, outbox: Outbox, received: { readonly receivedBytes: number }) {
     this.#timers = timers
     this.#outbox = outbox
-    this.#liveness = liveness
+    this.#received = received
   }
 
   /** Resolves with the round trip in milliseconds. */
@@ -108,7 +107,7 @@ export class Pings {
 
   /** Bytes that the session has moved so far, both ways. */
   get #traffic(): number {
-    return this.#liveness.receivedBytes + this.#outbox.wireBytes
+    return this.#received.receivedBytes + this.#outbox.wireBytes
   }
 
   #token(): number {

@@ -4,9 +4,9 @@ import { Session } from "../src/Session.ts"
 import { memoryInUse } from "./support/Heap.ts"
 import { MemoryTransport } from "./support/MemoryTransport.ts"
 import { pair } from "./support/Pair.ts"
-import { Random } from "./support/Random.ts"
-import { codeOf, thrown, turn, watch, Scripted } from "./support/Scripted.ts"
-import { data, goAway, ping, wnd } from "./support/Wire.ts"
+import { Random } from "@edge-relay/testkit/Random"
+import { thrown, turn, watch, Scripted } from "./support/Scripted.ts"
+import { codeOf, data, goAway, ping, wnd } from "@edge-relay/testkit/yamux/Wire"
 
 const WINDOW = 262_144
 const MIB = 1024 * 1024

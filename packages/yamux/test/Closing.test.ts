@@ -2,8 +2,8 @@ import { once } from "node:events"
 import { assert, describe, it } from "@effect/vitest"
 import { memoryInUse } from "./support/Heap.ts"
 import { pair } from "./support/Pair.ts"
-import { codeOf, turn, watch, write, Scripted } from "./support/Scripted.ts"
-import { data, ping, wnd } from "./support/Wire.ts"
+import { turn, watch, write, Scripted } from "./support/Scripted.ts"
+import { codeOf, data, ping, wnd } from "@edge-relay/testkit/yamux/Wire"
 
 const WINDOW = 262_144
 

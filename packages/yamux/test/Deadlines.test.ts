@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { INITIAL_WINDOW } from "../src/Frame.ts"
 import { Scripted, turn, write } from "./support/Scripted.ts"
-import { data, ping, wnd } from "./support/Wire.ts"
+import { data, ping, wnd } from "@edge-relay/testkit/yamux/Wire"
 
 /** A session with one stream that both ends have agreed on, after a long quiet. */
 const idle = async (options: ConstructorParameters<typeof Scripted>[1] = {}) => {

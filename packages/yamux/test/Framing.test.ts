@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { turn, watch, Scripted } from "./support/Scripted.ts"
-import { data, header, ping, wnd } from "./support/Wire.ts"
+import { data, header, ping, wnd } from "@edge-relay/testkit/yamux/Wire"
 
 /** Opens, writes, pings, ends: one of each kind of frame, for a server. */
 const script = Buffer.concat([

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { fuzz } from "./support/Fuzzer.ts"
 import { memoryInUse } from "./support/Heap.ts"
-import { Random } from "./support/Random.ts"
+import { Random } from "@edge-relay/testkit/Random"
 
 describe("yamux under fuzz", () => {
   it(

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Session } from "../src/Session.ts"
 import { link } from "./support/Link.ts"
 import { Model } from "./support/Model.ts"
-import { Random } from "./support/Random.ts"
+import { Random } from "@edge-relay/testkit/Random"
 
 describe("two yamux sessions doing random things", () => {
   const cases = Array.from({ length: 40 }, (_, index) => index + 1)

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Session } from "../src/Session.ts"
 import { link } from "./support/Link.ts"
 import { thrown, turn, watch, Scripted } from "./support/Scripted.ts"
-import { data, ping, wnd } from "./support/Wire.ts"
+import { data, ping, wnd } from "@edge-relay/testkit/yamux/Wire"
 
 describe("yamux opening", () => {
   it("Y13 open sends a window update with SYN, ids 1, 3, 5 from a client and 2, 4, 6 from a server", async () => {

@@ -1,8 +1,8 @@
 import { once } from "node:events"
 import { assert, describe, it } from "@effect/vitest"
 import { pair } from "./support/Pair.ts"
-import { codeOf, thrown, turn, watch, write, Scripted } from "./support/Scripted.ts"
-import { data, goAway, header, ping, wnd } from "./support/Wire.ts"
+import { thrown, turn, watch, write, Scripted } from "./support/Scripted.ts"
+import { codeOf, data, goAway, header, ping, wnd } from "@edge-relay/testkit/yamux/Wire"
 
 const WINDOW = 262_144
 

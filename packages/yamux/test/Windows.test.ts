@@ -7,9 +7,9 @@ import type { Stream } from "../src/Stream.ts"
 import { memoryInUse } from "./support/Heap.ts"
 import { MemoryTransport } from "./support/MemoryTransport.ts"
 import { pair } from "./support/Pair.ts"
-import { Random } from "./support/Random.ts"
+import { Random } from "@edge-relay/testkit/Random"
 import { thrown, turn, watch, write, Scripted } from "./support/Scripted.ts"
-import { data, header, ping, wnd } from "./support/Wire.ts"
+import { data, header, ping, wnd } from "@edge-relay/testkit/yamux/Wire"
 
 const WINDOW = 262_144
 

@@ -5,7 +5,7 @@
  */
 import { fuzz } from "./support/Fuzzer.ts"
 import { memoryInUse } from "./support/Heap.ts"
-import { Random } from "./support/Random.ts"
+import { Random } from "@edge-relay/testkit/Random"
 
 const frames = Number(process.argv[2] ?? 10_000_000)
 const seed = Number(process.argv[3] ?? 1)

@@ -5,16 +5,15 @@ import type { UserId } from "../ids/UserId.ts"
 import {
   type EndReason,
   isLive,
-  maxPending,
   type NewSignInSession,
   type PendingSignIn,
-  pendingMillis,
   type SealedTokens,
   type SessionIdHash,
   SignedOutMeanwhile,
   type SignInSession,
   type TakenSignIn
 } from "./SignInSession.ts"
+import { PendingSignIns } from "./PendingSignIns.ts"
 import { SignInSessionWatch } from "./SignInSessionWatch.ts"
 import type { StorageUnavailable } from "../StorageUnavailable.ts"
 
@@ -137,12 +136,9 @@ export class SignInSessions extends Context.Service<
 /** How often time is looked at: watchers learn of an expired session within a second. */
 const tickMillis = 500
 
-/** Browsers that may be signing in at once; a flood of them drops the oldest, whoever that is. */
-const maxBrowsers = 50_000
-
 const makeMemory = Effect.gen(function* () {
   const sessions = new Map<SessionIdHash, SignInSession>()
-  const browsers = new Map<SessionIdHash, ReadonlyArray<PendingSignIn>>()
+  const pendingSignIns = new PendingSignIns()
   const locks = new Map<SessionIdHash, { readonly owner: string; readonly until: number }>()
   const used = new Map<string, number>()
   const watch = new SignInSessionWatch()
@@ -164,25 +160,12 @@ const makeMemory = Effect.gen(function* () {
     return ended
   }
 
-  /** Map order is the order of the last sign-in begun, so the front is what has expired first. */
-  const dropOldBrowsers = (now: number) => {
-    for (const [browser, pending] of browsers) {
-      const last = pending.at(-1)
-      const stale = last === undefined || last.startedAt + pendingMillis <= now
-      if (!stale && browsers.size <= maxBrowsers) return
-      browsers.delete(browser)
-    }
-  }
-
-  const freshPending = (browser: SessionIdHash, now: number) =>
-    (browsers.get(browser) ?? []).filter(({ startedAt }) => startedAt + pendingMillis > now)
-
   const withNow = <A>(f: (now: number) => A) => Effect.map(Clock.currentTimeMillis, f)
 
   yield* withNow((now) => {
     for (const session of sessions.values()) if (!isLive(session, now)) remove(session, "expired", now)
     for (const [key, until] of used) if (until <= now) used.delete(key)
-    dropOldBrowsers(now)
+    pendingSignIns.dropOld(now)
   }).pipe(Effect.delay(tickMillis), Effect.forever, Effect.forkScoped)
 
   const find = (id: SessionIdHash) => withNow((now) => Option.fromUndefinedOr(liveOf(id, now)))
@@ -190,12 +173,10 @@ const makeMemory = Effect.gen(function* () {
   return SignInSessions.of({
     addPending: (id, pending, { fresh }) =>
       withNow((now) => {
-        const browser = liveOf(id, now)?.browser ?? id
-        const others = freshPending(browser, now)
-        if (!fresh && others.length === 0 && liveOf(id, now) === undefined) return false
-        browsers.delete(browser)
-        browsers.set(browser, [...others, pending].slice(-maxPending))
-        dropOldBrowsers(now)
+        const session = liveOf(id, now)
+        const browser = session?.browser ?? id
+        if (!fresh && session === undefined && !pendingSignIns.has(browser, now)) return false
+        pendingSignIns.add(browser, pending, now)
         return true
       }),
 
@@ -203,14 +184,11 @@ const makeMemory = Effect.gen(function* () {
       withNow((now) => {
         const session = liveOf(id, now)
         const browser = session?.browser ?? id
-        const pending = freshPending(browser, now)
-        const taken = pending.find((one) => one.state === state)
-        if (taken === undefined) return Option.none()
-        browsers.set(
+        return Option.map(pendingSignIns.take(browser, state, now), (taken) => ({
+          ...taken,
           browser,
-          pending.filter((one) => one !== taken)
-        )
-        return Option.some({ ...taken, browser, signedIn: session !== undefined })
+          signedIn: session !== undefined
+        }))
       }),
 
     signIn: (taken, session) =>
@@ -219,7 +197,7 @@ const makeMemory = Effect.gen(function* () {
         if (taken.signedIn && !former.some((one) => isLive(one, now))) return new SignedOutMeanwhile()
         for (const one of former) remove(one, "replaced", now)
         const sameUser = former.every(({ userId }) => userId === session.userId)
-        if (!sameUser) browsers.delete(taken.browser)
+        if (!sameUser) pendingSignIns.drop(taken.browser)
         const browser = sameUser ? taken.browser : session.idHash
         const begun: SignInSession = { ...session, browser, lastSeenAt: session.createdAt }
         sessions.set(begun.idHash, begun)
@@ -249,7 +227,7 @@ const makeMemory = Effect.gen(function* () {
       withNow((now) => {
         const session = liveOf(id, now)
         if (session === undefined) return Option.none()
-        browsers.delete(session.browser)
+        pendingSignIns.drop(session.browser)
         remove(session, reason, now)
         return Option.some(session)
       }),

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { WebSocketReader } from "../../src/websocket/WebSocketReader.ts"
-import { Random } from "../../../yamux/test/support/Random.ts"
+import { Random } from "@edge-relay/testkit/Random"
 
 interface Frame {
   readonly first: number

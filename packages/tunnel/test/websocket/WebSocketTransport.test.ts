@@ -5,8 +5,7 @@ import { WebSocket, WebSocketServer } from "ws"
 import { Session } from "@edge-relay/yamux/Session"
 import type { SessionOptions } from "@edge-relay/yamux/SessionOptions"
 import { WebSocketTransport } from "../../src/websocket/WebSocketTransport.ts"
-import { codeOf } from "../../../yamux/test/support/Scripted.ts"
-import { data, ping, wnd } from "../../../yamux/test/support/Wire.ts"
+import { codeOf, data, ping, wnd } from "@edge-relay/testkit/yamux/Wire"
 
 const options = { perMessageDeflate: false, maxPayload: WebSocketTransport.maxPayload }
 const open: Array<WebSocketServer> = []

@@ -2,9 +2,9 @@ import assert from "node:assert/strict"
 import { Session } from "../../src/Session.ts"
 import { SessionError } from "../../src/YamuxError.ts"
 import { MemoryTransport } from "./MemoryTransport.ts"
-import type { Random } from "./Random.ts"
+import type { Random } from "@edge-relay/testkit/Random"
 import { turn } from "./Scripted.ts"
-import { header } from "./Wire.ts"
+import { header } from "@edge-relay/testkit/yamux/Wire"
 
 export interface FuzzResult {
   frames: number

@@ -1,5 +1,5 @@
 import type { Transport } from "../../src/Transport.ts"
-import type { Random } from "./Random.ts"
+import type { Random } from "@edge-relay/testkit/Random"
 
 export interface LinkOptions {
   /** Cuts what is delivered at random places. */

@@ -1,8 +1,9 @@
+import { codeOf } from "@edge-relay/testkit/yamux/Wire"
 import { assert } from "@effect/vitest"
 import type { Session } from "../../src/Session.ts"
 import type { Stream } from "../../src/Stream.ts"
-import type { Random } from "./Random.ts"
-import { codeOf, turn } from "./Scripted.ts"
+import type { Random } from "@edge-relay/testkit/Random"
+import { turn } from "./Scripted.ts"
 
 /** The byte at an offset of what one end writes to one stream: any loss, repetition or mix-up shows. */
 const byteAt = (key: number, offset: number): number => (offset * 31 + (offset >>> 8) * 17 + key * 101) & 255

@@ -4,8 +4,8 @@ import type { SessionOptions } from "../../src/SessionOptions.ts"
 import type { Stream } from "../../src/Stream.ts"
 import { MemoryTransport } from "./MemoryTransport.ts"
 import { TestTimers } from "./TestTimers.ts"
-import { parse, shown } from "./Wire.ts"
-import type { ParsedFrame } from "./Wire.ts"
+import { codeOf, parse, shown } from "@edge-relay/testkit/yamux/Wire"
+import type { ParsedFrame } from "@edge-relay/testkit/yamux/Wire"
 
 /** One session whose peer is the test: it feeds frames, and reads those that the session sends. */
 export class Scripted {
@@ -56,9 +56,6 @@ export class Scripted {
 
 /** After everything that is due now, and what it sends at the end of its round of the event loop. */
 export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
-
-export const codeOf = (error: unknown): string | undefined =>
-  error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined
 
 /** The code of the error that this throws. */
 export const thrown = (action: () => unknown): string | undefined => {

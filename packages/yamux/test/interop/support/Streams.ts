@@ -3,7 +3,7 @@ import { once } from "node:events"
 import { assert } from "@effect/vitest"
 import type { Session } from "../../../src/Session.ts"
 import type { Stream } from "../../../src/Stream.ts"
-import { Random } from "../../support/Random.ts"
+import { Random } from "@edge-relay/testkit/Random"
 
 /**
  * What the two ends of an interop test do with streams: our half of the protocol in go/main.go, where a

@@ -1,4 +1,4 @@
-import { FrameType, HEADER_LENGTH, writeHeader } from "../../src/Frame.ts"
+import { FrameType, HEADER_LENGTH, writeHeader } from "@edge-relay/yamux/Frame"
 
 /** Frames as a peer would send them, and frames that we sent in a form that reads well. */
 
@@ -65,3 +65,7 @@ export const parse = (bytes: Buffer): Array<ParsedFrame> => {
 /** As "WND SYN 1 0": type, flags if any, stream, length. */
 export const shown = (frame: ParsedFrame): string =>
   [frame.type, ...(frame.flags === "" ? [] : [frame.flags]), frame.id, frame.length].join(" ")
+
+/** The `code` of an error, as the engine and Node give one. */
+export const codeOf = (error: unknown): string | undefined =>
+  error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined
