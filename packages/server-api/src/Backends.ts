@@ -68,7 +68,7 @@ export const layerReadiness = Layer.effectDiscard(
     const database = yield* Database
     const oidc = yield* Oidc
     const presence = yield* Presence
-    yield* readiness.require("database", missing(database.ready))
+    yield* readiness.require("database", reasonOf(database.ready))
     yield* readiness.require("identity provider", missing(oidc.ready))
     for (const name of ["session directory", "proxy"]) {
       const reason = () => presence.missing().find((one) => one.name === name)?.reason
@@ -76,6 +76,11 @@ export const layerReadiness = Layer.effectDiscard(
     }
   })
 )
+
+const reasonOf = (
+  ready: Effect.Effect<void, { readonly reason: string }>
+): Effect.Effect<string | undefined> =>
+  Effect.match(ready, { onFailure: ({ reason }) => reason, onSuccess: () => undefined })
 
 const missing = <E>(ready: Effect.Effect<void, E>): Effect.Effect<string | undefined> =>
   Effect.match(ready, { onFailure: () => "does not answer", onSuccess: () => undefined })

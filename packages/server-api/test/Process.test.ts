@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import { existsSync } from "node:fs"
-import { mkdtemp, rm } from "node:fs/promises"
+import { mkdtemp, rename, rm } from "node:fs/promises"
 import { createServer, request } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -78,6 +78,31 @@ describe("npm run api", () => {
     assert.match(metrics, /^api_proxies_missing 1$/m)
     assert.strictEqual((await fetch(`${internalUrl}/nothing`)).status, 404)
     assert.strictEqual(await api.stop("SIGTERM"), 0, api.output)
+  })
+
+  it("tells, at /readyz and in a metric, that its database file has been moved away, and that it is back", async () => {
+    const { env, internalUrl, url } = await environment()
+    await using api = new ApiProcess(env, folder)
+    const database = async () => {
+      const { missing } = await (await fetch(`${url}/readyz`)).json()
+      const found = missing.find(({ name }: { readonly name: string }) => name === "database")
+      return found === undefined ? "ready" : String(found.reason)
+    }
+    const gauge = async () => {
+      const metrics = await (await fetch(`${internalUrl}/metrics`)).text()
+      return /^database_ready (\d)$/m.exec(metrics)?.[1]
+    }
+    await until(database, (reason) => reason === "ready")
+    assert.strictEqual(await gauge(), "1")
+    const file = env.DATABASE_URL.slice("sqlite:".length)
+    await rename(file, `${file}.away`)
+    await until(database, (reason) => reason === "does not answer")
+    assert.strictEqual(await gauge(), "0")
+    assert.isFalse(existsSync(file))
+    await rename(`${file}.away`, file)
+    await until(database, (reason) => reason === "ready")
+    assert.strictEqual(await gauge(), "1")
+    assert.include(api.output, "the database file has been moved or deleted")
   })
 
   it("lets what runs finish when it is told to stop, takes nothing new, and says so meanwhile", async () => {

@@ -33,7 +33,7 @@ const readiness = Layer.unwrap(
     const database = yield* Database
     const directory = yield* SessionDirectory
     const lease = Effect.flatMap(directory.isAccepting, (accepting) =>
-      accepting ? Effect.void : Effect.fail("no lease")
+      accepting ? Effect.void : Effect.fail({ reason: "does not answer" })
     )
     return Readiness.layer([
       { name: "database", ready: database.ready },

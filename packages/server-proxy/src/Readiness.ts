@@ -3,8 +3,8 @@ import { Context, Effect, Layer } from "effect"
 /** Something that a proxy needs in order to take tunnels, and cannot make by itself. */
 export interface Need {
   readonly name: string
-  /** Fails, or does not answer, while it is missing. */
-  readonly ready: Effect.Effect<void, unknown>
+  /** Fails, with the reason, while it is missing. */
+  readonly ready: Effect.Effect<void, { readonly reason: string }>
 }
 
 /** What keeps the proxy from serving, asked anew each time: an outage heals without a restart. */
@@ -17,10 +17,19 @@ export class Readiness extends Context.Service<
   static readonly layer = (needs: ReadonlyArray<Need>): Layer.Layer<Readiness> =>
     Layer.succeed(Readiness, {
       missing: Effect.map(
-        Effect.filter(needs, ({ ready }) => ready.pipe(Effect.timeout(PATIENCE), Effect.isFailure), {
-          concurrency: "unbounded"
-        }),
-        (missing) => missing.map(({ name }) => ({ name, reason: "does not answer" }))
+        Effect.forEach(
+          needs,
+          ({ name, ready }) =>
+            ready.pipe(
+              Effect.timeoutOrElse({
+                duration: PATIENCE,
+                orElse: () => Effect.fail({ reason: "does not answer" })
+              }),
+              Effect.match({ onFailure: ({ reason }) => [{ name, reason }], onSuccess: () => [] })
+            ),
+          { concurrency: "unbounded" }
+        ),
+        (missing) => missing.flat()
       )
     })
 }

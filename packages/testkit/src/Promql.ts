@@ -58,6 +58,7 @@ const known = new Set([
   "increase",
   "label_values",
   "max",
+  "min",
   "rate",
   "sum",
   "time"

@@ -39,13 +39,19 @@ export const makeTokenRefresh = Effect.gen(function* () {
   const revokeQuietly = (refreshToken: string | null) =>
     refreshToken === null
       ? Effect.void
-      : oidc.revoke(refreshToken).pipe(Effect.ignore({ log: "Debug" }), Effect.forkIn(scope), Effect.asVoid)
+      : oidc
+          .revoke(refreshToken)
+          .pipe(
+            Effect.ignore({ log: "Debug", message: "a refresh token could not be revoked" }),
+            Effect.forkIn(scope),
+            Effect.asVoid
+          )
 
   /** Nobody asked for it, so there is no address. What has happened stands, written down or not. */
   const record = (action: string, outcome: "success" | "failure", session: SignInSession, detail: string) =>
     audit
       .record({ action, outcome, tenantId: session.tenantId, actor: session.userId, detail })
-      .pipe(Effect.ignore({ log: "Error" }))
+      .pipe(Effect.ignore({ log: "Error", message: "a refresh could not be written to the audit log" }))
 
   const ask = Effect.fnUntraced(function* (cookie: VerifiedCookie, session: SignInSession, owner: string) {
     const { idHash } = cookie

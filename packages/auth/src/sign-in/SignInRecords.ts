@@ -58,7 +58,10 @@ export const makeRecords = Effect.fnUntraced(function* (given: PerMinute = {}) {
 
   /** What happened has happened: it is not undone because it could not be written down. */
   const record = (entry: NewAuditEntry, { address, requestId }: Origin) =>
-    Effect.ignore(audit.record({ ...entry, address, requestId }), { log: "Error" })
+    Effect.ignore(audit.record({ ...entry, address, requestId }), {
+      log: "Error",
+      message: "a sign-in could not be written to the audit log"
+    })
 
   const owner = ({ tenantId, userId }: SignedInUser) => ({ tenantId, actor: userId })
 

@@ -135,8 +135,8 @@ const make = Effect.gen(function* () {
 
   /**
    * Issues a token and marks its grant used, or neither. The token is issued first and counts only once it is
-   * marked, so that a crash in between leaves nothing that opens anything. Where the store could not roll back,
-   * what was made is taken back by hand; after a rollback there is nothing to take back.
+   * marked, so that a crash in between leaves nothing that opens anything. Where the store cannot roll back, what
+   * was made is taken back by hand.
    */
   const pair = Effect.fnUntraced(function* (
     tenantId: TenantId,
@@ -146,7 +146,7 @@ const make = Effect.gen(function* () {
   ) {
     const edgeId = EdgeId.make(yield* Effect.provideContext(TypeId.make("edge"), crypto))
     let issued: TokenId | undefined
-    return yield* Effect.gen(function* () {
+    const exchange = Effect.gen(function* () {
       yield* edges.create(tenantId, { id: edgeId, name })
       const { tokenId, secret } = yield* tokens
         .issue(tenantId, edgeId, grantId)
@@ -154,18 +154,29 @@ const make = Effect.gen(function* () {
       issued = tokenId
       if (!(yield* markUsed(tokenId))) return yield* new CodeNotOpen()
       return { edgeId, tenantId, token: secret }
-    }).pipe(
-      transaction.run,
-      Effect.onError(() => undo(tenantId, edgeId, issued))
+    })
+    return yield* transaction.run(
+      exchange,
+      Effect.suspend(() => undo(tenantId, edgeId, issued))
     )
   })
 
+  /**
+   * Either of the two makes the token worthless; both are done, since the other one may fail after a code that was
+   * marked without an answer.
+   */
+
   const undo = (tenantId: TenantId, edgeId: EdgeId, tokenId: TokenId | undefined) =>
     Effect.gen(function* () {
-      if (tokenId !== undefined) yield* Effect.ignore(tokens.revoke(tenantId, tokenId), { log: "Error" })
+      if (tokenId !== undefined) {
+        yield* Effect.ignore(tokens.revoke(tenantId, tokenId), {
+          log: "Error",
+          message: "the token of a pairing that failed could not be revoked"
+        })
+      }
       yield* edges.remove(tenantId, edgeId).pipe(
         Effect.catchTag("EdgeNotFound", () => Effect.void),
-        Effect.ignore({ log: "Error" })
+        Effect.ignore({ log: "Error", message: "the edge of a pairing that failed could not be removed" })
       )
     })
 

@@ -106,7 +106,10 @@ export const layer = HttpApiBuilder.group(
           yield* audited.together({ action: "edge.removed", edgeId }, edges.remove(tenantId, edgeId))
           traffic.forget(edgeId)
           // Its proxy sees the removal in the database too, within a second; asked, it is at once.
-          yield* Effect.ignore(presence.close(edgeId, "revoked"), { log: "Warn" })
+          yield* Effect.ignore(presence.close(edgeId, "revoked"), {
+            log: "Warn",
+            message: "the proxy could not be told that an edge was removed"
+          })
         }).pipe(orNotFound),
 
       session: ({ params: { edgeId } }) =>

@@ -49,7 +49,10 @@ const layerEdge = HttpApiBuilder.group(
         actor: edgeId,
         detail
       } as const
-      yield* Effect.ignore(audit.record({ ...entry, ...Audited.origin(request) }), { log: "Error" })
+      yield* Effect.ignore(audit.record({ ...entry, ...Audited.origin(request) }), {
+        log: "Error",
+        message: "a pairing could not be written to the audit log"
+      })
       return { edgeId, token: Redacted.value(token), tunnelUrl }
     })
 

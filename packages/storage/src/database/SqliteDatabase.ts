@@ -1,5 +1,3 @@
-import * as fs from "node:fs"
-import * as path from "node:path"
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
 
 /**
@@ -22,25 +20,30 @@ const busyTimeout = 2
 /** SQLite's primary result codes after which a connection is not to be trusted (https://sqlite.org/rescode.html). */
 const fatalCodes = new Set([10 /* IOERR */, 11 /* CORRUPT */, 26 /* NOTADB */])
 
+// FULL: an acknowledged write survives a power cut too, not only a crash of ours.
+const writing = `
+  PRAGMA journal_mode = WAL;
+  PRAGMA synchronous = FULL;
+  PRAGMA journal_size_limit = 67108864;
+`
+const common = `
+  PRAGMA foreign_keys = ON;
+  PRAGMA trusted_schema = OFF;
+  PRAGMA cache_size = -16384;
+  PRAGMA busy_timeout = ${busyTimeout};
+`
+
 export class SqliteDatabase {
   private readonly database: DatabaseSync
   private readonly statements = new Map<string, StatementSync>()
   private fatal = false
 
-  constructor(file: string) {
-    if (file !== ":memory:") createPrivately(file)
-    this.database = new DatabaseSync(file, { timeout: openBusyTimeout, enableForeignKeyConstraints: true })
+  /** A connection that only reads needs the file to be there, in WAL mode. */
+  constructor(file: string, { readOnly = false }: { readonly readOnly?: boolean } = {}) {
+    const options = { timeout: openBusyTimeout, enableForeignKeyConstraints: true, readOnly }
+    this.database = new DatabaseSync(file, options)
     try {
-      // FULL: an acknowledged write survives a power cut too, not only a crash of ours.
-      this.database.exec(`
-        PRAGMA journal_mode = WAL;
-        PRAGMA synchronous = FULL;
-        PRAGMA foreign_keys = ON;
-        PRAGMA trusted_schema = OFF;
-        PRAGMA cache_size = -16384;
-        PRAGMA journal_size_limit = 67108864;
-        PRAGMA busy_timeout = ${busyTimeout};
-      `)
+      this.database.exec(`${readOnly ? "" : writing}${common}`)
     } catch (cause) {
       this.database.close()
       throw cause
@@ -65,6 +68,11 @@ export class SqliteDatabase {
     return this.guard(
       () => this.prepare(sql, true).all(...params.map(bindable)) as unknown as Array<Array<unknown>>
     )
+  }
+
+  /** Puts all that was committed into the file itself, as far as no reader hinders it. */
+  checkpoint(): void {
+    this.database.exec("PRAGMA wal_checkpoint(TRUNCATE)")
   }
 
   close(): void {
@@ -98,13 +106,6 @@ export class SqliteDatabase {
       throw cause
     }
   }
-}
-
-/** Only our own user may look into it. SQLite gives `-wal` and `-shm` the mode of the file itself. */
-const createPrivately = (file: string): void => {
-  if (fs.existsSync(file)) return
-  fs.mkdirSync(path.dirname(path.resolve(file)), { recursive: true, mode: 0o700 })
-  fs.closeSync(fs.openSync(file, "a", 0o600))
 }
 
 const bindable = (value: unknown): SQLInputValue => {

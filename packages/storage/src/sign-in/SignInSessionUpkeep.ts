@@ -115,7 +115,7 @@ export const keepUp = Effect.fnUntraced(function* ({
     effect.pipe(
       // The database says itself that it is away, and memory is not believed until it is back.
       Effect.ignore,
-      Effect.ignoreCause({ log: "Error" }),
+      Effect.ignoreCause({ log: "Error", message: "the upkeep of sign-in sessions failed" }),
       Effect.repeat(Schedule.spaced(every)),
       Effect.forkScoped
     )

@@ -1,8 +1,10 @@
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
+import { DatabaseSync } from "node:sqlite"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer, Logger, Redacted } from "effect"
+import { PrometheusMetrics } from "effect/observability"
 import { SqlClient } from "effect/sql"
 import { TestClock } from "effect/testing"
 import { Edges } from "@edge-relay/domain/edges/Edges"
@@ -100,7 +102,7 @@ describe("Database on SQLite", () => {
       const log = logged()
       yield* Effect.gen(function* () {
         const database = yield* Database
-        assert.strictEqual(yield* tagOf(database.ready), "StorageUnavailable")
+        assert.strictEqual((yield* Effect.flip(database.ready)).reason, "does not answer")
         assert.strictEqual(yield* tagOf(createEdge), "StorageUnavailable")
         fs.rmSync(blocked)
         yield* database.ready
@@ -142,11 +144,17 @@ describe("Database on SQLite", () => {
         assert.isAbove(acknowledged, 10)
         for (let n = 0; n < 20; n++) assert.strictEqual(yield* tagOf(fill), "StorageUnavailable")
         assert.strictEqual(log.lines.filter((line) => line.includes("storage unavailable")).length, 1)
-        yield* ready
+        assert.strictEqual((yield* Effect.flip(ready)).reason, "cannot be written")
+        assert.include(yield* Effect.map(PrometheusMetrics.format(), String), "database_ready 0")
         assert.strictEqual(yield* edges.count(tenantId), acknowledged)
         yield* sql`PRAGMA max_page_count = 1000000`
         yield* edges.create(tenantId, { name: "room again" })
         assert.strictEqual(yield* edges.count(tenantId), acknowledged + 1)
+        // A smaller write may have gone well in between: it is believed after a while.
+        assert.strictEqual((yield* Effect.flip(ready)).reason, "cannot be written")
+        yield* TestClock.adjust("10 seconds")
+        yield* ready
+        assert.include(yield* Effect.map(PrometheusMetrics.format(), String), "database_ready 1")
         const [check] = (yield* sql`PRAGMA integrity_check`.values).flat()
         assert.strictEqual(check, "ok")
       }).pipe(Effect.provide(storage(`sqlite:${file}`).pipe(Layer.provideMerge(log.layer))))
@@ -182,6 +190,70 @@ describe("Database on SQLite", () => {
           )
         )
       )
+    })
+  )
+
+  it.effect("tells that it cannot write before anybody has to", () =>
+    Effect.gen(function* () {
+      const { ready, sql } = yield* Database
+      yield* ready
+      yield* sql`PRAGMA query_only = ON`
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual((yield* Effect.flip(ready)).reason, "cannot be written")
+      yield* sql`PRAGMA query_only = OFF`
+      yield* TestClock.adjust("10 seconds")
+      yield* ready
+    }).pipe(Effect.provide(Layer.unwrap(Effect.map(folder, (folder) => storage(`sqlite:${folder}/test.db`)))))
+  )
+
+  it.effect(
+    "serves nothing while its file has been moved away, makes no new one, and goes on when it is back",
+    () =>
+      Effect.gen(function* () {
+        const file = path.join(yield* folder, "test.db")
+        const away = `${file}.away`
+        yield* Effect.gen(function* () {
+          const { ready } = yield* Database
+          const edges = yield* Edges
+          const { tenantId, edge } = yield* createEdge
+          fs.renameSync(file, away)
+          yield* TestClock.adjust("1 second")
+          assert.strictEqual(yield* tagOf(createEdge), "StorageUnavailable")
+          assert.strictEqual(yield* tagOf(edges.get(tenantId, edge.id)), "StorageUnavailable")
+          assert.strictEqual((yield* Effect.flip(ready)).reason, "does not answer")
+          assert.isFalse(fs.existsSync(file))
+          // What was acknowledged went with it.
+          const copy = new DatabaseSync(away, { readOnly: true })
+          assert.deepStrictEqual({ ...copy.prepare("SELECT id FROM edges").get() }, { id: edge.id })
+          copy.close()
+          fs.renameSync(away, file)
+          yield* ready
+          assert.deepStrictEqual(yield* edges.get(tenantId, edge.id), edge)
+          yield* createEdge
+        }).pipe(Effect.provide(storage(`sqlite:${file}`)))
+      })
+  )
+
+  it.effect("notices that another file has taken its place, and brings that one's schema up to date", () =>
+    Effect.gen(function* () {
+      const file = path.join(yield* folder, "test.db")
+      const other = `${file}.other`
+      yield* Effect.gen(function* () {
+        const { ready } = yield* Database
+        const edges = yield* Edges
+        const { tenantId, edge } = yield* createEdge
+        new DatabaseSync(other).close()
+        fs.writeFileSync(other, "")
+        fs.renameSync(file, `${file}.old`)
+        fs.rmSync(`${file}-wal`)
+        fs.rmSync(`${file}-shm`)
+        fs.renameSync(other, file)
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(yield* tagOf(edges.get(tenantId, edge.id)), "StorageUnavailable")
+        assert.strictEqual(yield* tagOf(edges.get(tenantId, edge.id)), "EdgeNotFound")
+        yield* ready
+        yield* createEdge
+      }).pipe(Effect.provide(storage(`sqlite:${file}`)))
     })
   )
 
@@ -241,7 +313,7 @@ describe.skipIf(!isInstalled)("Database on Postgres (needs initdb and postgres)"
       yield* Effect.gen(function* () {
         const { ready } = yield* Database
         const edges = yield* Edges
-        assert.strictEqual(yield* tagOf(ready), "StorageUnavailable")
+        assert.strictEqual(yield* tagOf(ready), "DatabaseNotReady")
         assert.strictEqual(yield* tagOf(createEdge), "StorageUnavailable")
         yield* start
         yield* ready

@@ -127,6 +127,17 @@ export const suite = (name: string, it: It) =>
       })
     )
 
+    it.effect("leaves no token that counts when the code is marked unanswered and its edge stays", () =>
+      Effect.gen(function* () {
+        const { tenantId, userId } = yield* newUser
+        const { createCode } = yield* Effect.provide(Pairing, Pairing.layer, { local: true })
+        const { code } = yield* createCode(tenantId, userId, {})
+        const broken = yield* exchangeWith(code, { mark: "after", remove: "before" })
+        assert.isTrue(Exit.isFailure(broken.exit))
+        assert.deepStrictEqual(yield* live(broken.issued), [])
+      })
+    )
+
     it.effect("leaves an approved request to be polled again when marking it fails", () =>
       Effect.gen(function* () {
         const { tenantId, userId } = yield* newUser

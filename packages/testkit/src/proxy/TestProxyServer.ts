@@ -38,7 +38,9 @@ export const settings: Settings = {
 export const startServer = Effect.fnUntraced(function* (changes: Partial<Settings> = {}) {
   const tokens = new TestTokens()
   const database = { isAway: false }
-  const ready = Effect.suspend(() => (database.isAway ? Effect.fail("away") : Effect.void))
+  const ready = Effect.suspend(() =>
+    database.isAway ? Effect.fail({ reason: "does not answer" }) : Effect.void
+  )
   const services = yield* Layer.build(
     Server.layer.pipe(
       Layer.provideMerge(Layer.mergeAll(EdgeEvents.layerMemory, AuditLog.layerMemory)),

@@ -48,7 +48,8 @@ export const make = Effect.fn("BlobFolder.make")(function* <Details extends { re
     (n) => `${startedAt.toString(36)}-${process.pid}-${n}`
   )
 
-  const removeFile = (file: string) => Effect.ignore(fs.remove(file, { force: true }), { log: "Warn" })
+  const removeFile = (file: string) =>
+    Effect.ignore(fs.remove(file, { force: true }), { log: "Warn", message: `${file} could not be removed` })
 
   /** What earlier runs committed; the rest is swept away. */
   const load = Effect.gen(function* () {

@@ -1,3 +1,4 @@
+import { Authorization } from "@edge-relay/domain/api/Authorization"
 import { BodyRules, ChangeLimit, Conventions, maxBodyBytes } from "@edge-relay/domain/api/Conventions"
 import {
   InternalError,
@@ -7,6 +8,7 @@ import {
 } from "@edge-relay/domain/api/Problem"
 import { isSafeMethod } from "@edge-relay/domain/api/SafeMethod"
 import { CurrentUser } from "@edge-relay/domain/sign-in/CurrentUser"
+import { StoragePriority } from "@edge-relay/domain/StoragePriority"
 import { ByteSize, Effect, Layer, SchemaIssue } from "effect"
 import { HttpServerRequest } from "effect/http"
 import { type HttpApiEndpoint, HttpApiError, HttpApiMiddleware } from "effect/http-api"
@@ -16,7 +18,22 @@ import { Limits } from "./Limits.ts"
 /** The rules that the contract puts on every endpoint of the cloud's own. */
 export const layer = Layer.suspend(() => Layer.mergeAll(layerConventions, layerBodyRules, layerChangeLimit))
 
-const layerConventions = HttpApiMiddleware.layerSchemaErrorTransform(Conventions, (error) => {
+/** Signed-in work goes first in the database: an endpoint that asks for no `Authorization` is for anybody. */
+const layerConventions = Layer.effect(
+  Conventions,
+  Effect.map(Conventions, (conventions) =>
+    Conventions.of((effect, options) =>
+      conventions(
+        options.endpoint.middlewares.has(Authorization)
+          ? effect
+          : Effect.provideService(effect, StoragePriority, "low"),
+        options
+      )
+    )
+  )
+).pipe(Layer.provide(Layer.suspend(() => layerSchemaErrors)))
+
+const layerSchemaErrors = HttpApiMiddleware.layerSchemaErrorTransform(Conventions, (error) => {
   if (error.kind === "Body" || error.kind === "ResponseHeaders") {
     // An answer that its own schema refuses is our bug, not the caller's.
     return Effect.andThen(
