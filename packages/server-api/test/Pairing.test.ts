@@ -153,7 +153,111 @@ layer(TestApi.layer({ TRUSTED_PROXIES: "127.0.0.1" }), { excludeTestServices: tr
     })
   )
 
-  it.effect("takes ten tries a minute from an address, and says when to come again", () =>
+  it.effect("takes no more wrong codes at once than one after another", () =>
+    Effect.gen(function* () {
+      const { url } = yield* TestApi
+      const answers = yield* Effect.all(
+        Array.makeBy(50, () =>
+          ask(`${url}/api/pairing/exchange`, {
+            method: "POST",
+            body: { code: "BCDF-2345" },
+            headers: from("198.51.100.50")
+          })
+        ),
+        { concurrency: "unbounded" }
+      )
+      const refused = answers.filter(({ status }) => status === 429)
+      assert.strictEqual(answers.filter(({ status }) => status === 400).length, 10)
+      assert.strictEqual(refused.length, 40)
+      for (const { headers } of refused) assert.match(headers["retry-after"] ?? "", /^\d+$/)
+    })
+  )
+
+  it.effect("pairs a whole fleet behind one address in a minute: what is right is not counted", () =>
+    Effect.gen(function* () {
+      const { edges, signIn, url } = yield* TestApi
+      const { cookie, tenantId } = yield* signIn("fleet")
+      const client = yield* clientOf(cookie)
+      const codes = yield* Effect.all(
+        Array.makeBy(40, () => client.pairing.createCode({ payload: {} })),
+        { concurrency: 4 }
+      )
+      const exchange = (code: string) =>
+        ask(`${url}/api/pairing/exchange`, { method: "POST", body: { code }, headers: from("198.51.100.60") })
+      const answers = yield* Effect.all(
+        codes.flatMap(({ code }, index) =>
+          index < 9 ? [exchange(code), exchange("BCDF-2345")] : [exchange(code)]
+        ),
+        { concurrency: "unbounded" }
+      )
+      assert.deepStrictEqual(
+        [201, 400, 429].map((status) => answers.filter((answer) => answer.status === status).length),
+        [40, 9, 0]
+      )
+      assert.strictEqual(yield* edges.count(tenantId), 40)
+    })
+  )
+
+  it.effect("takes thirty wrong user codes a minute from a person, and sixty from an address", () =>
+    Effect.gen(function* () {
+      const api = yield* TestApi
+      const edge = yield* clientOf()
+      const { userCode } = yield* edge.edgePairing.beginRequest({ payload: { hostname: "box" } })
+      const path = (code: string, verb: string) => `${api.url}/api/pairing/requests/${code}${verb}`
+      const first = yield* api.signIn("guesses")
+      const at = (cookie: string, address: string, code: string, verb = "") =>
+        Effect.map(
+          ask(path(code, verb), { method: verb === "" ? "GET" : "POST", cookie, headers: from(address) }),
+          ({ status }) => status
+        )
+      for (let tries = 0; tries < 30; tries++) {
+        // A right one in between is no guess.
+        assert.strictEqual(yield* at(first.cookie, "198.51.100.71", userCode), 200)
+        const verb = ["", "/approve", "/deny"][tries % 3]
+        assert.strictEqual(yield* at(first.cookie, "198.51.100.71", "ZZZZ-9999", verb), 404)
+      }
+      for (const verb of ["", "/approve", "/deny"]) {
+        // The person is refused everywhere, and even a right code.
+        assert.strictEqual(yield* at(first.cookie, "198.51.100.72", "ZZZZ-9999", verb), 429)
+        assert.strictEqual(yield* at(first.cookie, "198.51.100.71", userCode, verb), 429)
+      }
+      const second = yield* api.signIn("guesses too")
+      for (let tries = 0; tries < 30; tries++) {
+        assert.strictEqual(yield* at(second.cookie, "198.51.100.71", "ZZZZ-9999"), 404)
+      }
+      const third = yield* api.signIn("guesses as well")
+      assert.strictEqual(yield* at(third.cookie, "198.51.100.71", "ZZZZ-9999"), 429)
+      assert.strictEqual(yield* at(third.cookie, "198.51.100.73", userCode, "/approve"), 204)
+    })
+  )
+
+  it.effect(
+    "takes sixty polls for nothing a minute from an address, and slows down one that comes too soon",
+    () =>
+      Effect.gen(function* () {
+        const { url } = yield* TestApi
+        const poll = (deviceCode: string, address: string) =>
+          ask(`${url}/api/pairing/requests/poll`, {
+            method: "POST",
+            body: { deviceCode },
+            headers: from(address)
+          })
+        const { deviceCode } = yield* (yield* clientOf()).edgePairing.beginRequest({
+          payload: { hostname: "box" }
+        })
+        const codeOf = ({ json }: { readonly json: unknown }) => Object(json).code
+        assert.strictEqual(codeOf(yield* poll(deviceCode, "198.51.100.81")), "authorization_pending")
+        assert.strictEqual(codeOf(yield* poll(deviceCode, "198.51.100.81")), "slow_down")
+        for (let tries = 0; tries < 59; tries++) {
+          assert.strictEqual(codeOf(yield* poll("not-a-code", "198.51.100.81")), "expired_token")
+        }
+        assert.strictEqual(codeOf(yield* poll("not-a-code", "198.51.100.81")), "too_many_requests")
+        assert.strictEqual(codeOf(yield* poll(deviceCode, "198.51.100.81")), "too_many_requests")
+        assert.strictEqual(codeOf(yield* poll(deviceCode, "198.51.100.82")), "slow_down")
+      })
+  )
+
+  it.effect("takes ten wrong codes a minute from an address, and says when to come again", () =>
     Effect.gen(function* () {
       const { url } = yield* TestApi
       const attempt = (address: string) =>

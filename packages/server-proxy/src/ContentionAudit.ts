@@ -12,7 +12,7 @@ export const layer = Layer.effectDiscard(
         event.type === "contended" && event.contended
           ? audit
               .record({
-                action: "edge.token-contended",
+                action: "edge.token_contended",
                 outcome: "failure",
                 tenantId: event.tenantId,
                 edgeId: event.edgeId,

@@ -294,7 +294,7 @@ describe("a client", () => {
         yield* eventuallyEffect(
           "a record",
           Effect.map(database.audit.list(tenantId, { limit: 10 }), ({ items }) =>
-            items.some((entry) => entry.action === "edge.token-contended" && entry.edgeId === edge.edgeId)
+            items.some((entry) => entry.action === "edge.token_contended" && entry.edgeId === edge.edgeId)
           )
         )
       }),

@@ -348,7 +348,7 @@ describe("what the database tells", () => {
       yield* eventuallyEffect(
         "an entry",
         Effect.map(server.audit.list(tenantId, { limit: 10 }), ({ items }) =>
-          items.some((entry) => entry.action === "edge.token-contended" && entry.edgeId === edgeId)
+          items.some((entry) => entry.action === "edge.token_contended" && entry.edgeId === edgeId)
         )
       )
     })

@@ -1,3 +1,4 @@
+import type { AuditAction } from "@edge-relay/domain/audit/AuditAction"
 import { AuditLog } from "@edge-relay/domain/audit/AuditLog"
 import type { SessionIdHash, SignInSession } from "@edge-relay/domain/sign-in/SignInSession"
 import { SignInSessions } from "@edge-relay/domain/sign-in/SignInSessions"
@@ -48,7 +49,12 @@ export const makeTokenRefresh = Effect.gen(function* () {
           )
 
   /** Nobody asked for it, so there is no address. What has happened stands, written down or not. */
-  const record = (action: string, outcome: "success" | "failure", session: SignInSession, detail: string) =>
+  const record = (
+    action: AuditAction,
+    outcome: "success" | "failure",
+    session: SignInSession,
+    detail: string
+  ) =>
     audit
       .record({ action, outcome, tenantId: session.tenantId, actor: session.userId, detail })
       .pipe(Effect.ignore({ log: "Error", message: "a refresh could not be written to the audit log" }))

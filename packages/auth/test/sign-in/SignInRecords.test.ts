@@ -34,6 +34,18 @@ describe("limits and records", () => {
     })
   )
 
+  it.live("back-channel logouts are limited by address, before their token is looked at", () =>
+    Effect.gen(function* () {
+      const app = yield* start({ perMinute: { backchannel: 2 } })
+      const statuses = yield* Effect.forEach([1, 2, 3], () =>
+        Effect.map(app.backchannel("not a token"), ({ status }) => status)
+      )
+      assert.deepStrictEqual(statuses, [400, 400, 429])
+      const answer = yield* app.backchannel("not a token")
+      assert.match(String(answer.headers["retry-after"]), /^\d+$/)
+    })
+  )
+
   it.live("each sign-in, failure and end is in the audit log, with address and request id", () =>
     Effect.gen(function* () {
       const app = yield* start()

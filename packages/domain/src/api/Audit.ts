@@ -1,5 +1,6 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
+import { AuditAction, StoredAuditAction } from "../audit/AuditAction.ts"
 import { AuditId } from "../ids/AuditId.ts"
 import { EdgeId } from "../ids/EdgeId.ts"
 import { Authorization } from "./Authorization.ts"
@@ -10,7 +11,7 @@ import { Timestamp } from "./Timestamp.ts"
 export const AuditEvent = Schema.Struct({
   id: AuditId,
   at: Timestamp,
-  action: Schema.String,
+  action: StoredAuditAction,
   outcome: Schema.Literals(["success", "failure"]),
   actor: Schema.NullOr(Schema.String),
   edgeId: Schema.NullOr(EdgeId),
@@ -25,7 +26,7 @@ export class AuditApi extends HttpApiGroup.make("audit")
     HttpApiEndpoint.get("list", "/api/audit", {
       query: {
         ...pageQuery,
-        action: Schema.optionalKey(Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(64))),
+        action: Schema.optionalKey(AuditAction),
         edgeId: Schema.optionalKey(EdgeId)
       },
       success: Page(AuditEvent)

@@ -2,8 +2,8 @@ import { Schema } from "effect"
 import { HttpApiError } from "effect/http-api"
 
 /**
- * Every error of the cloud API, as `application/problem+json` (RFC 9457). `code` is what a program tests; the
- * classes below are the whole list of codes. `requestId` is filled in by the server as the answer leaves.
+ * Every error of the cloud API, as `application/problem+json` (RFC 9457). `code` is what a program tests, and has
+ * one status each; the classes below are the whole list of codes. `requestId` is filled in by the server as the answer leaves.
  */
 const problem =
   <Self>() =>
@@ -52,11 +52,11 @@ export class CrossSite extends problem<CrossSite>()("cross_site", 403, "Cross-si
 // 404, 405
 export class NotFound extends problem<NotFound>()("not_found", 404, "Not found") {}
 export class EdgeNotFound extends problem<EdgeNotFound>()("edge_not_found", 404, "Edge not found") {}
-/** Where a live session is what was asked for. The gateway's own `edge_offline` is {@link EdgeOffline}. */
+/** Where a live tunnel is what was asked for, and not something behind it: that is {@link EdgeOffline}. */
 export class EdgeSessionNotFound extends problem<EdgeSessionNotFound>()(
-  "edge_offline",
+  "edge_session_not_found",
   404,
-  "Edge offline"
+  "Edge has no session"
 ) {}
 export class MethodNotAllowed extends problem<MethodNotAllowed>()(
   "method_not_allowed",

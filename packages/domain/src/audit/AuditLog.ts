@@ -1,3 +1,4 @@
+import type { AuditAction, StoredAuditAction } from "./AuditAction.ts"
 import { AuditId } from "../ids/AuditId.ts"
 import { Context, DateTime, Effect, Layer, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
@@ -12,8 +13,7 @@ import * as TypeId from "../ids/TypeId.ts"
 
 /** What happened. Nothing in it is ever a token, a code or a cookie. */
 export interface NewAuditEntry {
-  /** Subject and verb: "sign_in.ended", "pairing.exchanged", "edge.removed". */
-  readonly action: string
+  readonly action: AuditAction
   readonly outcome: "success" | "failure"
   /** Where it is known whose it was; an entry without one is in no tenant's list. */
   readonly tenantId?: TenantId | undefined
@@ -28,7 +28,7 @@ export interface NewAuditEntry {
 export interface AuditEntry {
   readonly id: AuditId
   readonly at: DateTime.Utc
-  readonly action: string
+  readonly action: StoredAuditAction
   readonly outcome: "success" | "failure"
   readonly actor: string | null
   readonly edgeId: EdgeId | null
@@ -38,7 +38,7 @@ export interface AuditEntry {
 }
 
 export interface AuditQuery extends Paged.PageQuery {
-  readonly action?: string | undefined
+  readonly action?: AuditAction | undefined
   readonly edgeId?: EdgeId | undefined
 }
 

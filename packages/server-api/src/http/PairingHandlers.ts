@@ -7,10 +7,12 @@ import {
   NotFound,
   SlowDown
 } from "@edge-relay/domain/api/Problem"
+import type * as Problem from "@edge-relay/domain/api/Problem"
 import { AuditLog } from "@edge-relay/domain/audit/AuditLog"
 import { CurrentUser } from "@edge-relay/domain/sign-in/CurrentUser"
-import { type Paired, Pairing, type PollRefused } from "@edge-relay/domain/pairing/Pairing"
+import { type CodeNotOpen, type Paired, Pairing, type PollRefused } from "@edge-relay/domain/pairing/Pairing"
 import { sharedAddress } from "@edge-relay/domain/SharedAddress"
+import type { StorageUnavailable } from "@edge-relay/domain/StorageUnavailable"
 import * as UserCode from "@edge-relay/domain/pairing/UserCode"
 import { Effect, Layer, Option, Redacted } from "effect"
 import { HttpServerRequest } from "effect/http"
@@ -22,6 +24,10 @@ import * as Lists from "./Lists.ts"
 
 export const layer = Layer.suspend(() => Layer.mergeAll(layerEdge, layerPerson))
 
+/** What counts as one caller who is not signed in. */
+const address = (request: HttpServerRequest.HttpServerRequest) =>
+  sharedAddress(Option.getOrElse(request.remoteAddress, () => "unknown"))
+
 /** What an edge calls, which has nothing yet but a code. */
 const layerEdge = HttpApiBuilder.group(
   CloudApi,
@@ -31,9 +37,6 @@ const layerEdge = HttpApiBuilder.group(
     const audit = yield* AuditLog
     const limits = yield* Limits
     const { publicUrl, tunnelUrl } = yield* Config
-
-    const address = (request: HttpServerRequest.HttpServerRequest) =>
-      sharedAddress(Option.getOrElse(request.remoteAddress, () => "unknown"))
 
     /** The edge has its token: that is never taken back because the log could not be written. */
     const paired = Effect.fnUntraced(function* (
@@ -59,8 +62,12 @@ const layerEdge = HttpApiBuilder.group(
     return handlers.handleAll({
       exchange: ({ payload: { code, ...edge }, request }) =>
         Effect.gen(function* () {
-          yield* limits.check("pairingTry", address(request))
-          const result = yield* pairing.exchange({ code: Redacted.make(code), ...edge })
+          const result = yield* limits.guess(
+            "pairingTry",
+            address(request),
+            pairing.exchange({ code: Redacted.make(code), ...edge }),
+            ({ _tag }) => _tag === "CodeNotOpen"
+          )
           return yield* paired(result, request, "by code")
         }).pipe(
           Effect.catchTag("CodeNotOpen", () =>
@@ -97,8 +104,12 @@ const layerEdge = HttpApiBuilder.group(
 
       pollRequest: ({ payload: { deviceCode }, request }) =>
         Effect.gen(function* () {
-          yield* limits.check("pairingPoll", address(request))
-          const result = yield* pairing.poll(Redacted.make(deviceCode))
+          const result = yield* limits.guess(
+            "pairingPoll",
+            address(request),
+            pairing.poll(Redacted.make(deviceCode)),
+            (error) => error._tag === "PollRefused" && error.reason !== "authorization_pending"
+          )
           return yield* paired(result, request, "by request")
         }).pipe(Effect.catchTag("PollRefused", refusePoll), Audited.orUnavailable)
     })
@@ -135,12 +146,29 @@ const layerPerson = HttpApiBuilder.group(
     const audited = yield* Audited.make
     const { publicUrl } = yield* Config
 
+    /** A user code that may be a guess: wrong ones count for who is signed in, and for where they are. */
+    const withUserCode = <A, R>(
+      effect: Effect.Effect<A, CodeNotOpen | StorageUnavailable, R>
+    ): Effect.Effect<
+      A,
+      CodeNotOpen | StorageUnavailable | Problem.StorageUnavailable | Problem.TooManyRequests,
+      R | CurrentUser | HttpServerRequest.HttpServerRequest
+    > =>
+      Effect.gen(function* () {
+        const { userId } = yield* CurrentUser
+        const from = address(yield* HttpServerRequest.HttpServerRequest)
+        const isWrong = ({ _tag }: { readonly _tag: string }) => _tag === "CodeNotOpen"
+        const byUser = limits.guess("userCodeTry", userId, effect, isWrong)
+        return yield* limits.guess("userCodeTryByAddress", from, byUser, isWrong)
+      })
+
     const decide = (decision: "approve" | "deny", userCode: string) =>
       Effect.gen(function* () {
         const { tenantId, userId } = yield* CurrentUser
-        yield* limits.check("userCodeTry", userId)
         const action = decision === "approve" ? "pairing.approved" : "pairing.denied"
-        yield* audited.together({ action }, pairing[decision](tenantId, userId, Redacted.make(userCode)))
+        yield* withUserCode(
+          audited.together({ action }, pairing[decision](tenantId, userId, Redacted.make(userCode)))
+        )
       }).pipe(
         Effect.catchTag("CodeNotOpen", () => Effect.fail(noSuchRequest)),
         Audited.orUnavailable
@@ -182,10 +210,8 @@ const layerPerson = HttpApiBuilder.group(
 
       getRequest: ({ params: { userCode } }) =>
         Effect.gen(function* () {
-          const { userId } = yield* CurrentUser
-          yield* limits.check("userCodeTry", userId)
           const typed = Redacted.make(userCode)
-          const { id: _, ...request } = yield* pairing.request(typed)
+          const { id: _, ...request } = yield* withUserCode(pairing.request(typed))
           const code = Option.match(UserCode.parse(typed), { onNone: () => userCode, onSome: Redacted.value })
           return { userCode: code, ...request }
         }).pipe(

@@ -1,6 +1,7 @@
-import { Clock, DateTime, Effect, Layer } from "effect"
+import { Clock, DateTime, Effect, Layer, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { AuditId } from "@edge-relay/domain/ids/AuditId"
+import { AuditAction } from "@edge-relay/domain/audit/AuditAction"
 import { type AuditEntry, AuditLog, cursorToId } from "@edge-relay/domain/audit/AuditLog"
 import type { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 import * as Paged from "@edge-relay/domain/Paged"
@@ -21,10 +22,12 @@ interface Row {
   readonly detail: string | null
 }
 
+const isAction = Schema.is(AuditAction)
+
 const toEntry = (row: Row): AuditEntry => ({
   id: row.id,
   at: DateTime.makeUnsafe(Number(row.at)),
-  action: row.action,
+  action: isAction(row.action) ? row.action : "unknown",
   outcome: row.outcome,
   actor: row.actor,
   edgeId: row.edge_id,

@@ -38,7 +38,7 @@ export const suite = (name: string, it: It) =>
           const even = Number(detail) % 2 === 0
           yield* audit.record({
             tenantId,
-            action: even ? "even" : "odd",
+            action: even ? "edge.updated" : "edge.removed",
             outcome: "success",
             detail,
             edgeId: detail === "3" ? edgeId : undefined
@@ -49,9 +49,9 @@ export const suite = (name: string, it: It) =>
             items.map(({ detail }) => detail)
           )
         assert.deepStrictEqual(yield* details({}), ["4", "3", "2", "1"])
-        assert.deepStrictEqual(yield* details({ action: "even" }), ["4", "2"])
+        assert.deepStrictEqual(yield* details({ action: "edge.updated" }), ["4", "2"])
         assert.deepStrictEqual(yield* details({ edgeId }), ["3"])
-        assert.deepStrictEqual(yield* details({ edgeId, action: "even" }), [])
+        assert.deepStrictEqual(yield* details({ edgeId, action: "edge.updated" }), [])
         const page = yield* audit.list(tenantId, { limit: 3 })
         assert.deepStrictEqual(yield* details({ cursor: page.nextCursor ?? "" }), ["1"])
         const error = yield* Effect.flip(audit.list(tenantId, { limit: 3, cursor: "no" }))
@@ -77,14 +77,14 @@ export const suite = (name: string, it: It) =>
       Effect.gen(function* () {
         const audit = yield* AuditLog
         const { tenantId } = yield* newUser
-        yield* audit.record({ tenantId, action: "old", outcome: "success" })
+        yield* audit.record({ tenantId, action: "edge.removed", outcome: "success" })
         yield* TestClock.adjust("1 minute")
-        yield* audit.record({ tenantId, action: "young", outcome: "success" })
+        yield* audit.record({ tenantId, action: "edge.updated", outcome: "success" })
         yield* audit.prune(yield* DateTime.now)
         const { items } = yield* audit.list(tenantId, { limit: 5 })
         assert.deepStrictEqual(
           items.map(({ action }) => action),
-          ["young"]
+          ["edge.updated"]
         )
       })
     )
