@@ -7,6 +7,7 @@ import * as MemoryStorage from "@edge-relay/domain/MemoryStorage"
 import { PairingCodes } from "@edge-relay/domain/pairing/PairingCodes"
 import { PairingRequests } from "@edge-relay/domain/pairing/PairingRequests"
 import { SessionTokens } from "@edge-relay/domain/tunnels/SessionTokens"
+import { SignInSessions } from "@edge-relay/domain/sign-in/SignInSessions"
 import { StorageUnavailable } from "@edge-relay/domain/StorageUnavailable"
 import { type Context, Effect, Layer } from "effect"
 import { ask, TestApi } from "@edge-relay/testkit/api/TestApi"
@@ -35,7 +36,7 @@ const storage = Layer.mergeAll(
   away(PairingCodes),
   away(PairingRequests),
   away(SessionTokens)
-).pipe(Layer.provideMerge(MemoryStorage.layer))
+).pipe(Layer.provideMerge(Layer.merge(MemoryStorage.layer, SignInSessions.layerMemory)))
 
 layer(TestApi.layerOn(storage), { excludeTestServices: true })("While the database is away", (it) => {
   it.effect(

@@ -1,5 +1,4 @@
 import { assert, it } from "@effect/vitest"
-import * as MemoryStorage from "@edge-relay/domain/MemoryStorage"
 import { ask, TestApi } from "@edge-relay/testkit/api/TestApi"
 import { layerUrl, temporaryFolder } from "@edge-relay/testkit/SqlRepositories"
 import { Effect, Fiber, Layer } from "effect"
@@ -8,9 +7,7 @@ import { DatabaseSync } from "node:sqlite"
 /** The API on a SQLite file, and another connection to it, as another process would have one. */
 const apiAndOther = Effect.gen(function* () {
   const file = `${yield* temporaryFolder}/relay.db`
-  const context = yield* Layer.build(
-    TestApi.layerOn(Layer.provideMerge(layerUrl(`sqlite:${file}`), MemoryStorage.layer))
-  )
+  const context = yield* Layer.build(TestApi.layerOn(layerUrl(`sqlite:${file}`)))
   const other = yield* Effect.acquireRelease(
     Effect.sync(() => new DatabaseSync(file)),
     (other) => Effect.sync(() => other.close())

@@ -1,4 +1,5 @@
 import { Database } from "@edge-relay/storage/database/Database"
+import * as SignInSessionsSql from "@edge-relay/storage/sign-in/SignInSessionsSql"
 import * as SqlStorage from "@edge-relay/storage/SqlStorage"
 import { NodeCrypto } from "@effect/platform-node"
 import { Effect, Layer, Redacted } from "effect"
@@ -12,10 +13,10 @@ export const temporaryFolder = Effect.acquireRelease(
   (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
 )
 
-/** Every repository in the database of that URL. */
+/** Every repository and the sign-in sessions, in the database of that URL. */
 export const layerUrl = (url: string) =>
-  SqlStorage.layer.pipe(
-    Layer.provideMerge(Database.layer({ url: Redacted.make(url) })),
+  Layer.mergeAll(SqlStorage.layer, SignInSessionsSql.layer).pipe(
+    Layer.provide(Database.layer({ url: Redacted.make(url) })),
     Layer.provide(NodeCrypto.layer),
     Layer.orDie
   )

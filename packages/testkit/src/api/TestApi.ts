@@ -55,13 +55,9 @@ export class TestApi extends Context.Service<
     readonly closed: Array<{ readonly edgeId: EdgeId; readonly reason: string }>
   }
 >()("test/TestApi") {
-  static readonly layer = (env: { readonly [name: string]: string } = {}) =>
-    TestApi.layerOn(MemoryStorage.layer, env)
+  static readonly layer = (env: { readonly [name: string]: string } = {}) => TestApi.layerOn(memory, env)
 
-  static readonly layerOn = (
-    storage: typeof MemoryStorage.layer,
-    env: { readonly [name: string]: string } = {}
-  ) =>
+  static readonly layerOn = (storage: Storage, env: { readonly [name: string]: string } = {}) =>
     Layer.effect(TestApi, make).pipe(
       Layer.provide(Server.layer),
       Layer.provideMerge(layerOpen(env, storage)),
@@ -69,11 +65,13 @@ export class TestApi extends Context.Service<
     )
 }
 
+const memory = Layer.merge(MemoryStorage.layer, SignInSessions.layerMemory)
+
+/** Where everything is kept: in memory, in SQLite, in Postgres. */
+type Storage = Layer.Layer<Layer.Success<typeof memory>, never, Layer.Services<typeof memory>>
+
 /** What `Server.layer` leaves open. */
-export const layerOpen = (
-  env: { readonly [name: string]: string } = {},
-  storage: typeof MemoryStorage.layer = MemoryStorage.layer
-) =>
+export const layerOpen = (env: { readonly [name: string]: string } = {}, storage: Storage = memory) =>
   Layer.suspend(() => layerBackends(storage)).pipe(
     Layer.provideMerge(Config.layer),
     Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnv({ env: { ...defaults, ...env } })))
@@ -160,10 +158,9 @@ const layerDialer = Layer.succeed(TunnelDialer, {
   open: (edgeId) => Effect.fail(new DialError({ reason: new EdgeOffline({ edgeId }) }))
 })
 
-const layerBackends = (storage: typeof MemoryStorage.layer) =>
+const layerBackends = (storage: Storage) =>
   Layer.mergeAll(
     storage,
-    SignInSessions.layerMemory,
     RateLimiter.layer.pipe(Layer.provide(RateLimitStore.layerMemory)),
     layerPresence,
     layerOidc,

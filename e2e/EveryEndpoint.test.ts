@@ -1,0 +1,61 @@
+import { randomBytes } from "node:crypto"
+import { describe, it } from "@effect/vitest"
+import * as Walk from "@edge-relay/testkit/contract/EveryEndpointContract"
+import { Program, until } from "@edge-relay/testkit/Program"
+import { addresses, folder, signIn } from "@edge-relay/testkit/RelaySystem"
+import { Effect } from "effect"
+
+/** The real processes, started as in production, and people who sign in through the provider's page. */
+const system = Effect.gen(function* () {
+  const { at } = yield* Effect.acquireRelease(
+    Effect.promise(async () => {
+      const stack = new AsyncDisposableStack()
+      const home = stack.use(await folder())
+      const at = await addresses()
+      const env = {
+        ...at.env,
+        PUBLIC_URL: at.api,
+        TUNNEL_URL: at.tunnel,
+        PROXY_INTERNAL_URL: at.internal,
+        INTERNAL_KEY: randomBytes(32).toString("base64"),
+        SESSION_KEYS: randomBytes(32).toString("base64"),
+        OIDC_ISSUER: at.provider,
+        OIDC_CLIENT_ID: "edge-relay",
+        DATABASE_URL: `sqlite:${home.path}/relay.db`
+      }
+      for (const script of ["devkit/src/provider", "server-proxy/src", "server-api/src"]) {
+        stack.use(new Program(`packages/${script}/main.ts`, [], env, home.path))
+      }
+      await until(
+        async () => (await fetch(`${at.api}/readyz`)).status,
+        (status) => status === 200
+      )
+      return { at, stack }
+    }),
+    ({ stack }) => Effect.promise(() => stack.disposeAsync())
+  )
+  const sessionCookie = (all: string) => all.split("; ").find((pair) => pair.startsWith("session=")) ?? ""
+  return {
+    url: at.api,
+    signIn: (person) =>
+      Effect.map(
+        Effect.promise(() => signIn(at.api, person)),
+        // The provider is on the same host, and its cookies are in the same jar.
+        (browser) => sessionCookie(browser.cookieFor(at.api))
+      )
+  } satisfies Walk.Walked
+})
+
+describe("every endpoint of the real processes", () => {
+  it.live("is for the signed-in alone, and for each tenant its own", () =>
+    Effect.gen(function* () {
+      const walked = yield* system
+      for (const cookieOf of Object.values(Walk.withoutSession)) {
+        yield* Walk.refuses(walked, yield* cookieOf(walked))
+      }
+      yield* Walk.hidesFromOthers(walked)
+      yield* Walk.listsNothingOfOthers(walked)
+      yield* Walk.guardsTheGateway(walked)
+    })
+  )
+})
