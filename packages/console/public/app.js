@@ -1,6 +1,6 @@
 // The console: everything it shows and does goes through the HTTP contract, with the session's cookie alone.
 
-/** @typedef {{ id: string, name: string, online: boolean, contended: boolean, session: null | { hostname: string | null, roundTripMillis: number | null } }} Edge */
+/** @typedef {{ id: string, name: string, url: string | null, online: boolean, contended: boolean, session: null | { hostname: string | null, roundTripMillis: number | null } }} Edge */
 
 const byId = (id) => document.getElementById(id)
 
@@ -80,7 +80,7 @@ const row = (edge) => {
   const name = edge.online ? document.createElement("a") : document.createElement("span")
   name.textContent = edge.name
   if (edge.online) {
-    name.href = `/api/edges/${edge.id}/http/`
+    name.href = edge.url ?? `/api/edges/${edge.id}/http/`
     name.target = "_blank"
     name.rel = "noopener"
     name.title = "Open its local server"

@@ -1,4 +1,3 @@
-import { isCrossSite, isForeignOrigin } from "@edge-relay/auth/session/CrossSite"
 import * as Problem from "@edge-relay/domain/api/Problem"
 import type { SignInSession } from "@edge-relay/domain/sign-in/SignInSession"
 import { socketAddress } from "@edge-relay/server-kit/ClientAddress"
@@ -8,8 +7,14 @@ import { randomBytes } from "node:crypto"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Duplex } from "node:stream"
 import * as RequestId from "@edge-relay/server-kit/RequestId"
+import * as GatewayPage from "./GatewayPage.ts"
+import * as HostEntry from "./hosts/HostEntry.ts"
+import * as HostRoute from "./hosts/HostRoute.ts"
+import * as HostSignIn from "./hosts/HostSignIn.ts"
+import * as CrossOrigin from "./access/CrossOrigin.ts"
 import * as Denials from "./access/Denials.ts"
 import { discardBody } from "./http/DiscardBody.ts"
+import { type Asked, pathOf } from "./exchange/Asked.ts"
 import { EdgeAccess } from "./access/EdgeAccess.ts"
 import type { Forwarding } from "./exchange/Exchange.ts"
 import * as Forwarder from "./exchange/Forwarder.ts"
@@ -36,6 +41,8 @@ export class Gateway extends Context.Service<
       response: ServerResponse,
       options?: { readonly expectsContinue: boolean }
     ) => boolean
+    /** Whether a request is one to forward, or is on a host of an edge. */
+    readonly isFor: (request: IncomingMessage) => boolean
     /** Of `upgrade`. */
     readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => boolean
   }
@@ -50,6 +57,8 @@ export class Gateway extends Context.Service<
 export interface GatewayOptions {
   /** What browsers call us: never taken from a request. */
   readonly publicUrl: URL
+  /** `EDGE_DOMAIN`: where each edge has a host of its own; undefined where none has. */
+  readonly edgeDomain?: string | undefined
   /** Where a request came from; the socket's own address where that is left out. */
   readonly addressOf?: (request: IncomingMessage) => string
   /** Told of each request as it begins, with its id and where it came from: an access log. */
@@ -70,22 +79,29 @@ export interface GatewayOptions {
   readonly maxStreamsPerEdge?: number
 }
 
+const ours = { own: undefined, service: undefined } as const
+
 const make = Effect.fnUntraced(function* (options: GatewayOptions) {
   const auth = yield* GatewayAuth
   const access = yield* EdgeAccess
   const traffic = yield* Traffic
   const clock = yield* Clock.Clock
   const tracer = yield* Tracing.tracer
-  const fork = Effect.runForkWith(yield* Effect.context<never>())
+  const context = yield* Effect.context<never>()
+  const fork = Effect.runForkWith(context)
 
-  const { publicUrl, addressOf = ofSocket } = options
+  const { publicUrl, addressOf = ofSocket, edgeDomain } = options
+  const scheme = publicUrl.protocol
+  const hostEntry = yield* HostEntry.make(publicUrl)
   const forwarder = yield* Forwarder.make({
     firstByteMillis: options.firstByteMillis ?? 60_000,
     uploadIdleMillis: options.uploadIdleMillis ?? 120_000,
     maxStreamsPerEdge: options.maxStreamsPerEdge ?? 1000
   })
   const deny = yield* Denials.make
-  const forwardedHost = `X-Forwarded-Proto: ${publicUrl.protocol.slice(0, -1)}\r\nX-Forwarded-Host: ${publicUrl.host}\r\n`
+  const crossOrigin = CrossOrigin.make(publicUrl, edgeDomain)
+  const forwardedProto = `X-Forwarded-Proto: ${scheme.slice(0, -1)}\r\n`
+  const forwardedHost = `${forwardedProto}X-Forwarded-Host: ${publicUrl.host}\r\n`
 
   const idPrefix = randomBytes(9).toString("base64url")
   let ids = 0
@@ -104,7 +120,12 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
     traffic.refused(problem.status, problem.code)
     endSpan(asked.span, problem.status, problem.code)
     if (asked.response.destroyed) return
-    GatewayProblem.send(asked.response, problem, asked.requestId)
+    GatewayProblem.send(
+      asked.response,
+      problem,
+      asked.requestId,
+      GatewayPage.isNavigation(asked.method, asked.head)
+    )
     if (asked.head.body !== "none") discardBody(asked.request)
   }
 
@@ -118,19 +139,21 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
   }
 
   const checkSession = (asked: Asked): void => {
-    const who = auth.authenticate(asked.head.cookie, asked.request.socket)
+    const { own, head } = asked
+    if (own !== undefined && HostSignIn.isOurs(asked.route.target)) return completeSignIn(asked, own)
+    if (crossOrigin.isPreflight(asked)) return forward(asked, undefined, true)
+    const who =
+      own === undefined
+        ? auth.authenticate(head.cookie, asked.request.socket)
+        : auth.authenticateAt(own.host, head.cookie, asked.request.socket)
     if (who instanceof Promise) who.then((found) => checkSite(asked, found)).catch(unavailable(asked))
     else checkSite(asked, who)
   }
 
   const checkSite = (asked: Asked, who: Authenticated | undefined): void => {
-    if (who === undefined) return refuse(asked, new Problem.Unauthorized({}))
+    if (who === undefined) return enter(asked)
     const { session } = who
-    const headers = { "sec-fetch-site": asked.head.secFetchSite, origin: asked.head.origin }
-    const crossSite =
-      isCrossSite(asked.method, headers, publicUrl) ||
-      (asked.upgraded !== undefined && isForeignOrigin(headers, publicUrl))
-    if (crossSite) {
+    if (crossOrigin.isForeign(asked)) {
       const detail = "Another site's page may not do this with your session."
       return refuse(asked, new Problem.CrossSite({ detail }), session)
     }
@@ -142,8 +165,32 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
     }
   }
 
-  const forward = (asked: Asked, { session, renewedCookie }: Authenticated, allowed: boolean): void => {
-    const { request, response, head, requestId, path, expectsContinue, upgraded, span } = asked
+  /** Nobody is signed in. On an edge's host a navigation is sent to be; nothing else is, nor anything on ours. */
+  const enter = (asked: Asked): void => {
+    const { head, own, request, response, span } = asked
+    const problem = new Problem.Unauthorized({})
+    if (own === undefined) return refuse(asked, problem)
+    traffic.refused(problem.status, problem.code)
+    endSpan(span, problem.status, problem.code)
+    if (response.destroyed) return
+    if (head.body !== "none") discardBody(request)
+    hostEntry.enter({ ...asked, own }, problem)
+  }
+
+  const completeSignIn = (asked: Asked, own: HostRoute.OwnHost): void => {
+    const { head, method, route, span } = asked
+    if (method !== "GET" || head.body !== "none" || !HostSignIn.isTicket(route.target)) {
+      return refuse(asked, new Problem.NotFound({}))
+    }
+    hostEntry
+      .complete({ ...asked, own })
+      .then((status) => endSpan(span, status, null))
+      .catch(unavailable(asked))
+  }
+
+  const forward = (asked: Asked, who: Authenticated | undefined, allowed: boolean): void => {
+    const { request, response, head, requestId, path, expectsContinue, upgraded, span, own } = asked
+    const session = who?.session
     const { edgeId, prefix, target } = asked.route
     // The browser may have gone while it was looked up who it is.
     if (response.destroyed) return endSpan(span, null, "client_closed")
@@ -156,9 +203,16 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
       target,
       path,
       session,
-      renewedCookie,
+      renewedCookie: who?.renewedCookie,
       requestId,
-      added: `X-Forwarded-For: ${addressOf(request)}\r\n${forwardedHost}X-Forwarded-Prefix: ${prefix}\r\nX-Request-Id: ${requestId}\r\nX-Edge-User: ${session.userId}\r\n${trace}`,
+      own,
+      isNavigation: GatewayPage.isNavigation(asked.method, head),
+      ...(asked.service === undefined ? {} : { service: asked.service }),
+      added: `X-Forwarded-For: ${addressOf(request)}\r\n${
+        own === undefined
+          ? `${forwardedHost}X-Forwarded-Prefix: ${prefix}\r\n`
+          : `${forwardedProto}X-Forwarded-Host: ${own.host}\r\n`
+      }X-Request-Id: ${requestId}\r\n${session === undefined ? "" : `X-Edge-User: ${session.userId}\r\n`}${trace}`,
       expectsContinue,
       span,
       ...(upgraded === undefined ? {} : { onSwitch: upgraded.switch })
@@ -169,16 +223,13 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
   const begin = (
     request: IncomingMessage,
     response: ServerResponse,
-    route: GatewayRoute.GatewayRoute,
+    route: GatewayRoute.GatewayRoute | HostRoute.HostRoute,
     expectsContinue: boolean,
     upgraded?: UpgradedConnection
   ): void => {
-    const head = RequestHead.read(
-      request.rawHeaders,
-      request.httpVersion,
-      auth.cookieName,
-      tracer !== undefined
-    )
+    const { own, service } = "own" in route ? route : ours
+    const place = own === undefined ? "our-origin" : "edge-host"
+    const head = RequestHead.read(request.rawHeaders, request.httpVersion, place, tracer !== undefined)
     const malformed =
       "malformed" in head
         ? head.malformed
@@ -202,18 +253,41 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
     const span =
       tracer &&
       GatewaySpan.begin(tracer, { method, head, edgeId, requestId, path }, clock.currentTimeNanosUnsafe())
-    checkSession({ request, response, route, head, method, path, requestId, expectsContinue, upgraded, span })
+    const asked: Asked = {
+      request,
+      response,
+      route,
+      own,
+      service,
+      head,
+      method,
+      path,
+      requestId,
+      expectsContinue,
+      upgraded,
+      span
+    }
+    // RFC 9110 §9.3.8: an answer to TRACE shows the request's headers, ours among them.
+    if (method === "TRACE") return refuse(asked, new Problem.MethodNotAllowed({}))
+    if (own !== undefined && route.edgeId === "") return refuse(asked, new Problem.EdgeNotFound({}))
+    checkSession(asked)
   }
+
+  /** On an edge's host every path is the edge's; on every other host the path names the edge. */
+  const routeOf = (request: IncomingMessage) =>
+    (edgeDomain === undefined ? undefined : HostRoute.parse(edgeDomain, scheme, request)) ??
+    GatewayRoute.parse(request.method ?? "", request.url ?? "")
 
   return Gateway.of({
     handle: (request, response, { expectsContinue } = { expectsContinue: false }) => {
-      const route = GatewayRoute.parse(request.method ?? "", request.url ?? "")
+      const route = routeOf(request)
       if (route === undefined) return false
       begin(request, response, route, expectsContinue)
       return true
     },
+    isFor: (request) => routeOf(request) !== undefined,
     upgrade: (request, socket, head) => {
-      const route = GatewayRoute.parse(request.method ?? "", request.url ?? "")
+      const route = routeOf(request)
       if (route === undefined) return false
       const upgraded = new UpgradedConnection(request, socket, head)
       begin(request, upgraded.response, route, false, upgraded)
@@ -222,30 +296,5 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
   })
 })
 
-/** A request on its way through the checks. */
-interface Asked {
-  readonly request: IncomingMessage
-  readonly response: ServerResponse
-  readonly route: GatewayRoute.GatewayRoute
-  readonly head: RequestHead.RequestHead
-  readonly method: string
-  readonly path: string
-  readonly requestId: string
-  readonly expectsContinue: boolean
-  readonly upgraded: UpgradedConnection | undefined
-  readonly span: Tracer.Span | undefined
-}
-
 /** Without a look at the headers, of which Node makes an object when it is first asked for it. */
 const ofSocket = ({ socket }: IncomingMessage): string => socketAddress(socket.remoteAddress)
-
-const maxPathLength = 512
-
-/** For the record: without the query, which may hold secrets. A long one is copied, not kept alive by its part. */
-const pathOf = (target: string): string => {
-  const query = target.indexOf("?")
-  const path = query === -1 ? target : target.slice(0, query)
-  return path.length > maxPathLength
-    ? Buffer.from(path.slice(0, maxPathLength), "latin1").toString("latin1")
-    : path
-}

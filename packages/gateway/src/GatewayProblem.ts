@@ -1,6 +1,7 @@
 import * as Problem from "@edge-relay/domain/api/Problem"
 import { StorageUnavailable } from "@edge-relay/domain/StorageUnavailable"
 import type { ServerResponse } from "node:http"
+import * as GatewayPage from "./GatewayPage.ts"
 import type { DialFailure } from "./pool/EdgePool.ts"
 
 /** What the gateway answers itself: always a problem (RFC 9457), never in an edge's name. */
@@ -19,7 +20,51 @@ const retryAfter: { readonly [code: string]: string } = {
   storage_unavailable: String(StorageUnavailable.retryAfterSeconds)
 }
 
-export const send = (response: ServerResponse, problem: GatewayProblem, requestId: string): void => {
+/** What a person can do about it. All others say so in their `detail`. */
+const advice: { readonly [code: string]: string } = {
+  edge_offline:
+    "The machine is off, or has lost its network. This page comes back by itself when the machine does.",
+  edge_refused:
+    "The machine is online, but the program on it does not answer. Start it; this page comes back by itself.",
+  edge_reset: "The program on the machine broke off. This page tries again by itself.",
+  edge_timeout: "The program on the machine did not answer in time. Load the page again.",
+  edge_busy: "Too much is under way to this machine. This page tries again by itself.",
+  edge_not_found: "It was removed, or it belongs to somebody else.",
+  unauthorized: "You are not signed in.",
+  cross_site: "Another site's page asked for this, and may not."
+}
+
+/** Problems that may be over soon: the page asks again by itself. */
+const passing = new Set([
+  "edge_offline",
+  "edge_refused",
+  "edge_reset",
+  "edge_busy",
+  "unavailable",
+  "storage_unavailable"
+])
+const refreshSeconds = 5
+
+/** `asPage`: a person reads it, rather than a program. `cookies`: `Set-Cookie` values that go with it. */
+export const send = (
+  response: ServerResponse,
+  problem: GatewayProblem,
+  requestId: string,
+  asPage = false,
+  cookies: ReadonlyArray<string> = []
+): void => {
+  if (asPage) {
+    const wait = retryAfter[problem.code]
+    return GatewayPage.send(response, {
+      status: problem.status,
+      title: problem.title,
+      text: advice[problem.code] ?? problem.detail ?? "",
+      requestId,
+      cookies,
+      ...(wait === undefined ? {} : { headers: ["Retry-After", wait] }),
+      ...(passing.has(problem.code) ? { refreshSeconds } : {})
+    })
+  }
   const body = JSON.stringify({
     type: "about:blank",
     title: problem.title,
@@ -38,6 +83,7 @@ export const send = (response: ServerResponse, problem: GatewayProblem, requestI
     "X-Request-Id",
     requestId
   ]
+  for (const cookie of cookies) headers.push("Set-Cookie", cookie)
   const after = retryAfter[problem.code]
   if (after !== undefined) headers.push("Retry-After", after)
   // Two parsers may disagree about what follows on such a connection, or it is not worth to be kept waiting for.

@@ -130,7 +130,9 @@ describe("Gateway", () => {
       Effect.gen(function* () {
         const gateway = yield* TestGateway
         const path = `/api/edges/${yield* gateway.addEdge(yield* echo)}/http/x`
-        for (const method of http.METHODS.filter((method) => method !== "CONNECT" && method !== "HEAD")) {
+        for (const method of http.METHODS.filter(
+          (method) => !["CONNECT", "HEAD", "TRACE"].includes(method)
+        )) {
           const answer = yield* ask(gateway, path, { method, headers: ["Content-Length", "4"], body: "body" })
           assert.strictEqual(answer.status, 200, method)
           const { method: seen, body } = echoed(answer)
@@ -206,7 +208,7 @@ describe("Gateway", () => {
         assert.deepStrictEqual(valuesOf(rawHeaders, "X-Forwarded-Host"), ["relay.test:3721"])
         assert.deepStrictEqual(valuesOf(rawHeaders, "X-Forwarded-Prefix"), [`/api/edges/${edgeId}/http`])
         assert.deepStrictEqual(valuesOf(rawHeaders, "X-Request-Id"), ["my-id"])
-        assert.deepStrictEqual(valuesOf(rawHeaders, "Cookie"), ["a=1; b=2"])
+        assert.deepStrictEqual(valuesOf(rawHeaders, "Cookie"), [])
         assert.deepStrictEqual(
           rawHeaders.filter((name) => name.toLowerCase() === "x-twice"),
           ["X-Twice", "x-twice"]

@@ -1,5 +1,6 @@
 import { type Fault, keyExample, read, variable } from "@edge-relay/server-kit/Environment"
 import * as Values from "@edge-relay/server-kit/EnvironmentValues"
+import * as EdgeDomain from "./EdgeDomain.ts"
 import { Context, Effect, Layer, type Redacted } from "effect"
 
 /** What the API server is told by its environment, read once. */
@@ -12,6 +13,8 @@ export class Config extends Context.Service<Config, Settings>()("@edge-relay/ser
 
 export interface Settings {
   readonly publicUrl: URL
+  /** Edges have their hosts under it, with its port; undefined: none has. */
+  readonly edgeDomain: string | undefined
   readonly tunnelUrl: string
   readonly host: string
   readonly port: number
@@ -54,6 +57,7 @@ const variables = {
     "https://relay.example.com",
     Values.withDefault("http://localhost:3721", Values.publicUrl)
   ),
+  edgeDomain: variable("EDGE_DOMAIN", "edges.example.net", Values.optional(EdgeDomain.parse)),
   tunnelUrl: variable(
     "TUNNEL_URL",
     "wss://tunnel.example.com",
@@ -136,6 +140,7 @@ const settings = Effect.map(
     ...found
   }): Settings => ({
     ...found,
+    edgeDomain: found.edgeDomain ?? EdgeDomain.onLoopback(found.publicUrl),
     oidc: {
       issuer,
       clientId,
@@ -155,6 +160,7 @@ const settings = Effect.map(
 
 const contradictions = (found: {
   readonly publicUrl?: URL
+  readonly edgeDomain?: string | undefined
   readonly issuer?: URL
   readonly serviceClientId?: string | undefined
   readonly serviceClientSecret?: unknown
@@ -167,6 +173,13 @@ const contradictions = (found: {
       problem: "is required with its other half, or neither",
       example: id === undefined ? "edge-relay-service" : "from-the-provider"
     })
+  }
+  const problem =
+    found.edgeDomain !== undefined && found.publicUrl !== undefined
+      ? EdgeDomain.conflict(found.edgeDomain, found.publicUrl)
+      : undefined
+  if (problem !== undefined) {
+    faults.push({ variable: "EDGE_DOMAIN", problem, example: "edges.example.net" })
   }
   if (found.issuer?.protocol === "http:" && found.publicUrl?.protocol === "https:") {
     faults.push({

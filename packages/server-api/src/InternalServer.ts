@@ -11,7 +11,7 @@ import { Readiness } from "./Readiness.ts"
 
 /** The port for whoever runs the server: health and metrics, without a key, on loopback unless told otherwise. */
 export class InternalServer extends Context.Service<InternalServer, { readonly port: number }>()(
-  "./InternalServer.ts"
+  "@edge-relay/server-api/InternalServer"
 ) {
   static readonly layer = Layer.effect(
     InternalServer,

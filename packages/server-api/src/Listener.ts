@@ -11,7 +11,6 @@ import { Config } from "./Config.ts"
 import { discardBody } from "@edge-relay/gateway/http/DiscardBody"
 import { Gateway } from "@edge-relay/gateway/Gateway"
 import * as GatewayProblem from "@edge-relay/gateway/GatewayProblem"
-import * as GatewayRoute from "@edge-relay/gateway/access/GatewayRoute"
 import * as GatewayServer from "@edge-relay/gateway/GatewayServer"
 import { inTurn } from "@edge-relay/gateway/http/Pipeline"
 import * as RequestTarget from "@edge-relay/gateway/http/RequestTarget"
@@ -85,10 +84,7 @@ const make = Effect.gen(function* () {
     // `Upgrade` is an offer, which only the gateway takes up; elsewhere the request is answered as it stands.
     shouldUpgradeCallback: (request) => {
       RequestTarget.toOriginForm(request)
-      return (
-        GatewayRoute.parse(request.method ?? "", request.url ?? "") !== undefined &&
-        (GatewayServer.serverOptions.shouldUpgradeCallback?.(request) ?? true)
-      )
+      return gateway.isFor(request) && (GatewayServer.serverOptions.shouldUpgradeCallback?.(request) ?? true)
     }
   })
   // The gateway comes first, and looks at raw headers only: what is set or read through Node's objects of headers

@@ -1,3 +1,5 @@
+import * as EdgeHostHttp from "@edge-relay/auth/edge-host/EdgeHostHttp"
+import { EdgeHostSeal } from "@edge-relay/auth/edge-host/EdgeHostSeal"
 import * as AuthHttp from "@edge-relay/auth/sign-in/AuthHttp"
 import * as AuthorizationLayer from "@edge-relay/auth/session/AuthorizationLayer"
 import { SessionCheck } from "@edge-relay/auth/session/SessionCheck"
@@ -34,9 +36,10 @@ import * as Tracing from "./Tracing.ts"
 
 /** Every route of the server, on whatever router it is given. */
 export const layerRoutes = Layer.unwrap(
-  Effect.map(Config, ({ publicUrl }) => {
+  Effect.map(Config, ({ edgeDomain, publicUrl }) => {
     const handlers = Layer.mergeAll(
       AuthHttp.layer,
+      EdgeHostHttp.layer({ publicUrl, edgeDomain }),
       PairingHandlers.layer,
       EdgesHandlers.layer,
       AuditHandlers.layer,
@@ -67,7 +70,12 @@ export const layerServices = Layer.unwrap(
       Traffic.layer,
       signIn
     ).pipe(
-      Layer.provideMerge(SessionCookie.layer({ keys: sessionKeys, secure: publicUrl.protocol === "https:" })),
+      Layer.provideMerge(
+        Layer.merge(
+          SessionCookie.layer({ keys: sessionKeys, secure: publicUrl.protocol === "https:" }),
+          EdgeHostSeal.layer({ keys: sessionKeys })
+        )
+      ),
       Layer.provideMerge(Layer.mergeAll(Readiness.layer, NodeHttpServer.layerHttpServices))
     )
   })
@@ -75,11 +83,12 @@ export const layerServices = Layer.unwrap(
 
 const layerGateway = Layer.unwrap(
   Effect.gen(function* () {
-    const { publicUrl, trustedProxies } = yield* Config
+    const { edgeDomain, publicUrl, trustedProxies } = yield* Config
     const { watch } = yield* AccessLog
     const addressOf = clientAddress(trustedProxies)
     return Gateway.layer({
       publicUrl,
+      edgeDomain,
       watch,
       firstByteMillis: SystemHandlers.limits.firstByteSeconds * 1000,
       maxStreamsPerEdge: SystemHandlers.limits.streamsPerEdge,

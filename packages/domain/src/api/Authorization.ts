@@ -7,6 +7,6 @@ import { CrossSite, StorageUnavailable, Unauthorized } from "./Problem.ts"
  * methods that come cross-site. Implemented by `@edge-relay/auth/AuthorizationLayer`.
  */
 export class Authorization extends HttpApiMiddleware.Service<Authorization, { provides: CurrentUser }>()(
-  "./Authorization.ts",
+  "@edge-relay/domain/api/Authorization",
   { error: [Unauthorized, CrossSite, StorageUnavailable] }
 ) {}

@@ -3,6 +3,7 @@ import { EdgeApi } from "../edge-api/EdgeApi.ts"
 import { complete, mountPath } from "./ApiDocument.ts"
 import { AuditApi } from "./Audit.ts"
 import { AuthApi, SignInApi } from "./Auth.ts"
+import { EdgeHostsApi } from "./EdgeHosts.ts"
 import { EdgesApi } from "./Edges.ts"
 import { EdgePairingApi, PairingApi } from "./Pairing.ts"
 import { HealthApi, SystemApi } from "./System.ts"
@@ -12,7 +13,7 @@ import { HealthApi, SystemApi } from "./System.ts"
  * refused by name, so that a misspelt filter is an error and not a longer list.
  */
 export class CloudApi extends HttpApi.make("edge-relay")
-  .add(SignInApi, AuthApi, EdgePairingApi, PairingApi, EdgesApi, AuditApi, SystemApi, HealthApi)
+  .add(SignInApi, AuthApi, EdgeHostsApi, EdgePairingApi, PairingApi, EdgesApi, AuditApi, SystemApi, HealthApi)
   .annotate(HttpApi.PayloadParseOptions, { onExcessProperty: "error", errors: "all" })
   .annotate(HttpApi.QueryParseOptions, { onExcessProperty: "error", errors: "all" })
   .annotateMerge(

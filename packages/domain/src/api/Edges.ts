@@ -30,6 +30,8 @@ export const EdgeView = Schema.Struct({
   name: Schema.String,
   labels: Schema.Array(Schema.String),
   createdAt: Timestamp,
+  /** The edge on a host of its own, for browsers; null where the server has no `EDGE_DOMAIN`. */
+  url: Schema.NullOr(Schema.String),
   online: Schema.Boolean,
   /** Two machines fight for this edge's token. */
   contended: Schema.Boolean,

@@ -1,8 +1,10 @@
+import { EdgeHostSeal } from "@edge-relay/auth/edge-host/EdgeHostSeal"
 import type { VerifiedCookie } from "@edge-relay/auth/session/SessionCookie"
 import { SessionCookie } from "@edge-relay/auth/session/SessionCookie"
 import { SignIn } from "@edge-relay/auth/sign-in/SignIn"
 import type { SessionIdHash, SignInSession } from "@edge-relay/domain/sign-in/SignInSession"
 import { SignInSessions } from "@edge-relay/domain/sign-in/SignInSessions"
+import * as HostCookies from "../hosts/HostCookies.ts"
 import { Clock, Context, Effect, Layer, Option } from "effect"
 
 /** Somebody signed in, by what they sent. */
@@ -20,13 +22,19 @@ export interface Authenticated {
 export class GatewayAuth extends Context.Service<
   GatewayAuth,
   {
-    /** The cookie that never leaves the cloud. */
-    readonly cookieName: string
+    /** Our cookies on edges' hosts. */
+    readonly hostCookies: HostCookies.HostCookies
     /**
      * Whose live session a `Cookie` header names; undefined where there is none. Rejects with `StorageUnavailable`.
      * `connection` is what the header came on: the same header on it is not verified twice.
      */
     readonly authenticate: (
+      cookieHeader: string | undefined,
+      connection: object
+    ) => Authenticated | undefined | Promise<Authenticated | undefined>
+    /** The same for a request on an edge's own host, by that host's cookie. */
+    readonly authenticateAt: (
+      host: string,
       cookieHeader: string | undefined,
       connection: object
     ) => Authenticated | undefined | Promise<Authenticated | undefined>
@@ -49,12 +57,16 @@ const refreshPause = "1 second"
 /** What a connection's last `Cookie` header was found to be. */
 interface Verified {
   readonly header: string
+  /** On an edge's host: which one. A connection from a balancer carries requests for many. */
+  readonly host: string | undefined
   readonly cookie: VerifiedCookie | undefined
   readonly renewedCookie: string | undefined
 }
 
 const make = Effect.gen(function* () {
   const cookies = yield* SessionCookie
+  const seal = yield* EdgeHostSeal
+  const hostCookies = HostCookies.make(cookies.name.startsWith("__Host-"))
   const sessions = yield* SignInSessions
   const signIn = yield* SignIn
   const clock = yield* Clock.Clock
@@ -65,12 +77,23 @@ const make = Effect.gen(function* () {
   /** Sessions whose tokens are being refreshed for a request of ours. */
   const refreshing = new Set<SessionIdHash>()
 
-  const verify = (header: string, connection: object): Verified => {
+  /** Two cookies of our name: somebody planted the other, and their order says nothing. */
+  const openHostCookie = (host: string, header: string): VerifiedCookie | undefined => {
+    const [value, ...others] = HostCookies.valuesOf(header, hostCookies.sessionName)
+    return value === undefined || others.length > 0 ? undefined : seal.openCookie(host, value)
+  }
+
+  const renewed = (host: string | undefined, cookie: VerifiedCookie): string =>
+    host === undefined
+      ? cookies.set(cookie)
+      : hostCookies.set(hostCookies.sessionName, seal.sealCookie(host, cookie))
+
+  const verify = (host: string | undefined, header: string, connection: object): Verified => {
     const last = verified.get(connection)
-    if (last?.header === header) return last
-    const cookie = cookies.verify(header)
-    const renewedCookie = cookie?.outdated === true ? cookies.set(cookie) : undefined
-    const found = { header, cookie, renewedCookie }
+    if (last?.header === header && last.host === host) return last
+    const cookie = host === undefined ? cookies.verify(header) : openHostCookie(host, header)
+    const renewedCookie = cookie?.outdated === true ? renewed(host, cookie) : undefined
+    const found = { header, host, cookie, renewedCookie }
     verified.set(connection, found)
     return found
   }
@@ -100,20 +123,23 @@ const make = Effect.gen(function* () {
     return { session, renewedCookie }
   }
 
-  return GatewayAuth.of({
-    cookieName: cookies.name,
-    authenticate: (header, connection) => {
-      if (header === undefined) return undefined
-      const { cookie, renewedCookie } = verify(header, connection)
-      if (cookie === undefined) return undefined
-      const known = sessions.peek(cookie.idHash, clock.currentTimeMillisUnsafe())
-      if (known !== undefined) return seen(cookie, known, renewedCookie)
-      return Effect.runPromiseWith(context)(
-        Effect.map(sessions.find(cookie.idHash), (found) =>
-          Option.isSome(found) ? seen(cookie, found.value, renewedCookie) : undefined
-        )
+  const authenticate = (host: string | undefined, header: string | undefined, connection: object) => {
+    if (header === undefined) return undefined
+    const { cookie, renewedCookie } = verify(host, header, connection)
+    if (cookie === undefined) return undefined
+    const known = sessions.peek(cookie.idHash, clock.currentTimeMillisUnsafe())
+    if (known !== undefined) return seen(cookie, known, renewedCookie)
+    return Effect.runPromiseWith(context)(
+      Effect.map(sessions.find(cookie.idHash), (found) =>
+        Option.isSome(found) ? seen(cookie, found.value, renewedCookie) : undefined
       )
-    },
+    )
+  }
+
+  return GatewayAuth.of({
+    hostCookies,
+    authenticate: (header, connection) => authenticate(undefined, header, connection),
+    authenticateAt: authenticate,
     watch: (session, onEnded) => sessions.watch(session, onEnded)
   })
 })

@@ -9,6 +9,9 @@ import { discardBody } from "../http/DiscardBody.ts"
 import { type Broken, type ConnectionSink, EdgeConnection } from "../pool/EdgeConnection.ts"
 import type { DialFailure, EdgePool } from "../pool/EdgePool.ts"
 import * as GatewayProblem from "../GatewayProblem.ts"
+import * as EdgesOwn from "../http/EdgesOwn.ts"
+import type { Place } from "../http/Place.ts"
+import type { OwnHost } from "../hosts/HostRoute.ts"
 import { Patience, type PatienceLimits, type Turn } from "./Patience.ts"
 import { withoutStrayLocation } from "./Redirect.ts"
 import type { RequestHead } from "../http/RequestHead.ts"
@@ -27,7 +30,14 @@ export interface Forwarding {
   readonly target: string
   /** For the record: without its query, which may hold secrets. */
   readonly path: string
-  readonly session: SignInSession
+  /** Undefined for a preflight, which carries no credentials (Fetch standard §3.3.3). */
+  readonly session: SignInSession | undefined
+  /** The service of the edge; its default one where that is left out. */
+  readonly service?: string
+  /** The edge's own host; undefined on our origin. */
+  readonly own: OwnHost | undefined
+  /** A browser will show the answer as a page. */
+  readonly isNavigation: boolean
   /** The `Set-Cookie` value for the browser, where its cookie has grown old. The only one that an answer has. */
   readonly renewedCookie: string | undefined
   readonly requestId: string
@@ -59,21 +69,25 @@ const joinBytes = 16 * 1024
  * What a page from an edge may not do is be us: it runs on an origin of its own, which nobody else has. Caches that
  * many share may not keep an answer: they would if it said nothing (RFC 9111 §4.2.2).
  */
-const addedToAnswers = [
-  "Content-Security-Policy",
-  "sandbox allow-scripts allow-forms",
-  "X-Content-Type-Options",
-  "nosniff",
-  "Cache-Control",
-  "private",
-  "X-Request-Id"
-] as const
+const addedToAnswers: { readonly [place in Place]: ReadonlyArray<string> } = {
+  "our-origin": [
+    "Content-Security-Policy",
+    "sandbox allow-scripts allow-forms",
+    "X-Content-Type-Options",
+    "nosniff",
+    "Cache-Control",
+    "private",
+    "X-Request-Id"
+  ],
+  "edge-host": ["Cache-Control", "private", "X-Request-Id"]
+}
 
 export class Exchange implements ConnectionSink {
   readonly forwarding: Forwarding
   readonly startedAt: number
   readonly method: string
   readonly mayUpgrade: boolean
+  readonly place: Place
   /** Of bodies. In: from the edge. Out: to it. */
   bytesIn = 0
   bytesOut = 0
@@ -106,6 +120,7 @@ export class Exchange implements ConnectionSink {
     this.forwarding = forwarding
     this.method = forwarding.request.method ?? "GET"
     this.mayUpgrade = forwarding.onSwitch !== undefined
+    this.place = forwarding.own === undefined ? "our-origin" : "edge-host"
     this.#pool = pool
     this.#owner = owner
     this.#repeatable = forwarding.head.body === "none" && isSafeMethod(this.method)
@@ -131,9 +146,9 @@ export class Exchange implements ConnectionSink {
   }
 
   #send(connection: EdgeConnection): void {
-    const { target, head, added, expectsContinue } = this.forwarding
+    const { target, head, added, expectsContinue, own } = this.forwarding
     this.#connection = connection
-    let text = `${this.method} ${target} HTTP/1.1\r\nHost: localhost\r\n${head.lines}${added}`
+    let text = `${this.method} ${target} HTTP/1.1\r\nHost: ${own === undefined ? "localhost" : own.host}\r\n${head.lines}${added}`
     if (head.body === "chunked") text += "Transfer-Encoding: chunked\r\n"
     if (expectsContinue) text += "Expect: 100-continue\r\n"
     if (this.mayUpgrade) text += `Connection: Upgrade\r\nUpgrade: ${head.upgrade ?? ""}\r\n`
@@ -186,7 +201,7 @@ export class Exchange implements ConnectionSink {
   onHead(head: ResponseHead): void {
     this.#patience.answering()
     this.status = head.status
-    const { request, requestId, response, renewedCookie } = this.forwarding
+    const { own, request, requestId, response, renewedCookie } = this.forwarding
     if (head.status === 101) {
       // RFC 9110 §7.8.
       if (!isOffered(head.upgrade, this.forwarding.head.upgrade)) {
@@ -196,8 +211,11 @@ export class Exchange implements ConnectionSink {
       this.#switchHead = head
       return
     }
-    const headers = withoutStrayLocation(head.headers, head.status, this.method, request.url ?? "")
-    headers.push(...addedToAnswers, requestId)
+    const headers =
+      own === undefined
+        ? withoutStrayLocation(head.headers, head.status, this.method, request.url ?? "")
+        : EdgesOwn.atHost(head.headers, own.origin)
+    headers.push(...addedToAnswers[this.place], requestId)
     if (renewedCookie !== undefined) headers.push("Set-Cookie", renewedCookie)
     response.writeHead(head.status, head.message, headers)
     this.#whole = typeof head.body === "number" ? head.body : -1
@@ -283,7 +301,7 @@ export class Exchange implements ConnectionSink {
   /** Ends it with a problem, or where an answer has begun, by breaking it off. */
   fail(problem: GatewayProblem.GatewayProblem): void {
     if (this.#ended) return
-    const { response, request, requestId } = this.forwarding
+    const { isNavigation, response, request, requestId } = this.forwarding
     response.off("close", this.#onBrowserGone)
     this.#letGo()
     this.cause = problem.code
@@ -295,7 +313,7 @@ export class Exchange implements ConnectionSink {
       else response.destroy()
     } else if (!response.destroyed) {
       this.status = problem.status
-      GatewayProblem.send(response, problem, requestId)
+      GatewayProblem.send(response, problem, requestId, isNavigation)
     }
     this.#end()
   }

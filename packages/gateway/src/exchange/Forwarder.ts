@@ -38,25 +38,32 @@ export const make = Effect.fnUntraced(function* (options: ForwarderOptions) {
   const fork = Effect.runForkWith(yield* Effect.context<never>())
   const now = () => clock.currentTimeMillisUnsafe()
 
-  const pools = new Map<string, EdgePool>()
+  /** By edge, and by service of it. */
+  const pools = new Map<string, Map<string, EdgePool>>()
   const live = new LiveExchanges((session, onEnded) => auth.watch(session, onEnded))
 
-  const dial = (edgeId: EdgeId, span: Tracer.Span | undefined) => {
-    const opening = dialer.open(edgeId, DEFAULT_SERVICE)
+  const dial = (edgeId: EdgeId, service: string, span: Tracer.Span | undefined) => {
+    const opening = dialer.open(edgeId, service)
     return fork(span === undefined ? opening : Effect.withParentSpan(opening, span, withoutStack))
   }
 
-  const poolOf = (edgeId: string): EdgePool | undefined => {
-    const known = pools.get(edgeId)
+  const poolOf = (edgeId: string, service: string): EdgePool | undefined => {
+    const ofEdge = pools.get(edgeId)
+    const known = ofEdge?.get(service)
     if (known !== undefined || !isEdgeId(edgeId)) return known
+    const services = ofEdge ?? new Map<string, EdgePool>()
     const pool = new EdgePool(edgeId, {
-      dial,
+      dial: (id, span) => dial(id, service, span),
       maxStreams: maxStreamsPerEdge,
       now,
-      onEmpty: () => pools.delete(edgeId),
+      onEmpty: () => {
+        services.delete(service)
+        if (services.size === 0 && pools.get(edgeId) === services) pools.delete(edgeId)
+      },
       onDefect: (defect) => fork(Effect.logError("an edge's answer met a defect", Cause.die(defect)))
     })
-    pools.set(edgeId, pool)
+    services.set(service, pool)
+    pools.set(edgeId, services)
     return pool
   }
 
@@ -64,7 +71,8 @@ export const make = Effect.fnUntraced(function* (options: ForwarderOptions) {
     exchange.count()
     const bytes = exchange.bytesIn + exchange.bytesOut
     if (bytes === exchange.bytesTold) return
-    traffic.addBytes(exchange.forwarding.session.tenantId, bytes - exchange.bytesTold)
+    const { session } = exchange.forwarding
+    if (session !== undefined) traffic.addBytes(session.tenantId, bytes - exchange.bytesTold)
     exchange.bytesTold = bytes
   }
 
@@ -74,6 +82,7 @@ export const make = Effect.fnUntraced(function* (options: ForwarderOptions) {
     const { session, edgeId, requestId, path, span } = exchange.forwarding
     const { startedAt, method, status, cause, bytesIn, bytesOut } = exchange
     if (span !== undefined) GatewaySpan.end(span, status, cause, clock.currentTimeNanosUnsafe())
+    if (session === undefined) return
     traffic.record({
       tenantId: session.tenantId,
       edgeId,
@@ -102,19 +111,21 @@ export const make = Effect.fnUntraced(function* (options: ForwarderOptions) {
       )
   }
 
+  const allPools = () => Array.from(pools.values(), (services) => Array.from(services.values())).flat()
+
   const sweep = () => {
     const at = now()
     live.sweep((exchange) => {
       exchange.checkDeadline(at)
       tellBytes(exchange)
     })
-    for (const pool of pools.values()) pool.reap(at)
+    for (const pool of allPools()) pool.reap(at)
   }
 
   const stop = (timer: NodeJS.Timeout) => {
     clearInterval(timer)
     live.sweep((exchange) => exchange.fail(new Problem.Unavailable({ detail: "The server is stopping." })))
-    for (const pool of pools.values()) pool.destroy()
+    for (const pool of allPools()) pool.destroy()
   }
 
   yield* Effect.acquireRelease(
@@ -125,14 +136,15 @@ export const make = Effect.fnUntraced(function* (options: ForwarderOptions) {
   yield* Effect.acquireRelease(
     Effect.sync(() =>
       presence.watch((change) => {
-        if (change.type === "edge.online") pools.get(change.session.edgeId)?.retire()
+        if (change.type !== "edge.online") return
+        for (const pool of pools.get(change.session.edgeId)?.values() ?? []) pool.retire()
       })
     ),
     (unwatch) => Effect.sync(unwatch)
   )
 
   const forward = (forwarding: Forwarding): boolean => {
-    const pool = poolOf(forwarding.edgeId)
+    const pool = poolOf(forwarding.edgeId, forwarding.service ?? DEFAULT_SERVICE)
     if (pool === undefined) return false
     const exchange = new Exchange(forwarding, pool, owner)
     live.add(exchange)

@@ -9,12 +9,19 @@ export class LiveExchanges {
   readonly #watch: (session: SignInSession, onEnded: () => void) => () => void
   readonly #sessions = new Map<string, { readonly live: Set<Exchange>; readonly unwatch: () => void }>()
 
+  readonly #anonymous = new Set<Exchange>()
+
   constructor(watch: (session: SignInSession, onEnded: () => void) => () => void) {
     this.#watch = watch
   }
 
   add(exchange: Exchange): void {
     const { session } = exchange.forwarding
+    // A preflight: it ends by its deadline.
+    if (session === undefined) {
+      this.#anonymous.add(exchange)
+      return
+    }
     const known = this.#sessions.get(session.id)
     if (known !== undefined) {
       known.live.add(exchange)
@@ -26,11 +33,14 @@ export class LiveExchanges {
   }
 
   remove(exchange: Exchange): void {
-    this.#sessions.get(exchange.forwarding.session.id)?.live.delete(exchange)
+    const { session } = exchange.forwarding
+    if (session === undefined) this.#anonymous.delete(exchange)
+    else this.#sessions.get(session.id)?.live.delete(exchange)
   }
 
   /** Visits each, and lets go of sessions that have none. */
   sweep(visit: (exchange: Exchange) => void): void {
+    for (const exchange of this.#anonymous) visit(exchange)
     for (const [id, { live, unwatch }] of this.#sessions) {
       for (const exchange of live) visit(exchange)
       if (live.size > 0) continue

@@ -1,4 +1,6 @@
-import { HeaderKinds, hopByHop, namedByConnection } from "./HeaderKinds.ts"
+import { namedByConnection } from "./HeaderKinds.ts"
+import { isOwnCookie, type Place } from "./Place.ts"
+import { requestHeaderKinds } from "./RequestHeaders.ts"
 import * as RequestTarget from "./RequestTarget.ts"
 
 /**
@@ -9,6 +11,9 @@ export interface RequestHead {
   readonly cookie: string | undefined
   readonly origin: string | undefined
   readonly secFetchSite: string | undefined
+  readonly secFetchMode: string | undefined
+  readonly secFetchDest: string | undefined
+  readonly accept: string | undefined
   readonly requestId: string | undefined
   /** The protocols of `Upgrade`, as they came. */
   readonly upgrade: string | undefined
@@ -32,12 +37,15 @@ export interface Malformed {
 export const read = (
   rawHeaders: ReadonlyArray<string>,
   httpVersion: string,
-  sessionCookie: string,
+  place: Place,
   isTraced = false
 ): RequestHead | Malformed => {
   let cookie: string | undefined
   let origin: string | undefined
   let secFetchSite: string | undefined
+  let secFetchMode: string | undefined
+  let secFetchDest: string | undefined
+  let accept: string | undefined
   let requestId: string | undefined
   let upgrade: string | undefined
   let connection: string | undefined
@@ -46,6 +54,7 @@ export const read = (
   let body: RequestHead["body"] = "none"
   let hosts = 0
   let lines = ""
+  const kinds = requestHeaderKinds[place]
   if (httpVersion !== "1.1" && httpVersion !== "1.0")
     return { malformed: "an HTTP version that is not 1.1 or 1.0" }
 
@@ -66,6 +75,18 @@ export const read = (
         break
       case "sec-fetch-site":
         secFetchSite = secFetchSite === undefined ? value : `${secFetchSite}, ${value}`
+        lines += `${name}: ${value}\r\n`
+        break
+      case "sec-fetch-mode":
+        secFetchMode = value
+        lines += `${name}: ${value}\r\n`
+        break
+      case "sec-fetch-dest":
+        secFetchDest = value
+        lines += `${name}: ${value}\r\n`
+        break
+      case "accept":
+        accept = accept === undefined ? value : `${accept}, ${value}`
         lines += `${name}: ${value}\r\n`
         break
       case "content-length":
@@ -110,67 +131,24 @@ export const read = (
   if (hosts === 0 && httpVersion === "1.1") return { malformed: RequestTarget.noHost }
   const named = connection === undefined ? undefined : namedByConnection(connection)
   if (named !== undefined) lines = without(lines, named)
-  const cookies = cookie === undefined ? "" : otherCookies(cookie, sessionCookie)
+  // On our origin cookies are ours, our neighbours' and our parent's: an edge gets none of them.
+  const cookies = cookie === undefined || place === "our-origin" ? "" : edgesCookies(cookie)
   if (cookies !== "" && named?.has("cookie") !== true) lines += `Cookie: ${cookies}\r\n`
-  return { cookie, origin, secFetchSite, requestId, upgrade, traceparent, tracestate, body, lines }
+  return {
+    cookie,
+    origin,
+    secFetchSite,
+    secFetchMode,
+    secFetchDest,
+    accept,
+    requestId,
+    upgrade,
+    traceparent,
+    tracestate,
+    body,
+    lines
+  }
 }
-
-type Kind =
-  | "forward"
-  | "drop"
-  | "cookie"
-  | "origin"
-  | "sec-fetch-site"
-  | "content-length"
-  | "transfer-encoding"
-  | "connection"
-  | "upgrade"
-  | "x-request-id"
-  | "traceparent"
-  | "tracestate"
-  | "host"
-
-const noted: ReadonlyMap<string, Kind> = new Map(
-  (
-    [
-      "cookie",
-      "origin",
-      "sec-fetch-site",
-      "content-length",
-      "transfer-encoding",
-      "connection",
-      "upgrade",
-      "x-request-id",
-      "traceparent",
-      "tracestate",
-      "host"
-    ] as const
-  ).map((name) => [name, name])
-)
-
-/** What says who is asking, and from where: ours to say. `Proxy` becomes a variable of CGI programs (httpoxy). */
-const forged: ReadonlySet<string> = new Set([
-  "authorization",
-  "cookie2",
-  // Node has answered any but 100-continue, which is the gateway's to say again.
-  "expect",
-  "forwarded",
-  "http2-settings",
-  "proxy",
-  "via",
-  "x-edge-user",
-  "x-real-ip",
-  "x-request-id"
-])
-
-const kinds = new HeaderKinds<Kind>((name) => {
-  const kind = noted.get(name)
-  if (kind !== undefined) return kind
-  // CGI and WSGI programs cannot tell `X_Edge_User` from `X-Edge-User`.
-  const canonical = name.replaceAll("_", "-")
-  const isForged = forged.has(canonical) || canonical.startsWith("x-forwarded-") || noted.has(canonical)
-  return isForged || hopByHop.has(canonical) ? "drop" : "forward"
-})
 
 /** The rare case that `Connection` names headers: they are for us alone. Never the body's length, which we keep. */
 const without = (lines: string, names: ReadonlySet<string>): string =>
@@ -182,17 +160,10 @@ const without = (lines: string, names: ReadonlySet<string>): string =>
     })
     .join("\r\n")
 
-/** A `Cookie` header's cookies but for the session's, whichever way it is spelt by whom. */
-const otherCookies = (header: string, sessionCookie: string): string => {
-  const isAlone =
-    header.startsWith(sessionCookie) && header[sessionCookie.length] === "=" && !header.includes(";")
-  if (isAlone) return ""
-  return header
+/** A `Cookie` header without our own, which edges' hosts have beside the edge's. */
+const edgesCookies = (header: string): string =>
+  header
     .split(";")
     .map((pair) => pair.trim())
-    .filter((pair) => {
-      const name = pair.split("=", 1)[0]?.trim() ?? ""
-      return pair !== "" && name !== sessionCookie
-    })
+    .filter((pair) => pair !== "" && !isOwnCookie(pair.split("=", 1)[0]?.trim() ?? ""))
     .join("; ")
-}

@@ -1,4 +1,7 @@
-import { HeaderKinds, hopByHop, namedByConnection } from "./HeaderKinds.ts"
+import { answerHeaderKinds } from "./AnswerHeaders.ts"
+import * as EdgesOwn from "./EdgesOwn.ts"
+import { namedByConnection } from "./HeaderKinds.ts"
+import type { Place } from "./Place.ts"
 
 /**
  * The head of what an edge answers, read strictly: an edge is a stranger, and whatever two parsers could read
@@ -26,10 +29,9 @@ export class MalformedResponse extends Error {}
 // oxlint-disable-next-line no-control-regex
 const forbidden = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r[^\n]|[^\r]\n|\n[\t ]/
 
-const token = /^[!#$%&'*+\-.^_`|~\dA-Za-z]+$/
-
 /** `text` is the head in Latin-1, from the status line to the last header's CRLF. */
-export const parse = (text: string, method: string): ResponseHead => {
+export const parse = (text: string, method: string, place: Place): ResponseHead => {
+  const kinds = answerHeaderKinds[place]
   const first = text.indexOf("\r\n")
   if (forbidden.test(text)) throw new MalformedResponse("a control character in a head")
   const status = statusOf(text, first)
@@ -77,6 +79,17 @@ export const parse = (text: string, method: string): ResponseHead => {
       case "upgrade":
         upgrade = value
         break
+      case "set-cookie": {
+        const cookie = EdgesOwn.setCookie(value)
+        if (cookie !== undefined) headers.push(name, cookie)
+        break
+      }
+      case "strict-transport-security":
+        headers.push(name, EdgesOwn.strictTransportSecurity(value))
+        break
+      case "clear-site-data":
+        headers.push(name, EdgesOwn.clearSiteData(value))
+        break
       case "malformed":
         throw new MalformedResponse("a header name that is not a token")
       case "drop":
@@ -105,7 +118,8 @@ export const parse = (text: string, method: string): ResponseHead => {
   }
 }
 
-const statusLine = /^HTTP\/1\.[01] [1-9]\d\d(?: |$)/
+/** RFC 9110 §15: there are five classes of status. */
+const statusLine = /^HTTP\/1\.[01] [1-5]\d\d(?: |$)/
 
 const statusOf = (text: string, end: number): number => {
   // A short slice: the reason may be long, and is not looked at.
@@ -149,66 +163,3 @@ const removeNamed = (headers: Array<string>, named: ReadonlySet<string>): void =
   }
   headers.splice(0, headers.length, ...kept)
 }
-
-type Kind =
-  | "forward"
-  | "drop"
-  | "malformed"
-  | "cache-control"
-  | "content-length"
-  | "transfer-encoding"
-  | "connection"
-  | "keep-alive"
-  | "upgrade"
-
-const noted: ReadonlyMap<string, Kind> = new Map(
-  (
-    ["cache-control", "content-length", "transfer-encoding", "connection", "keep-alive", "upgrade"] as const
-  ).map((name) => [name, name])
-)
-
-/**
- * Headers by which an answer speaks for its whole origin, to other origins, or to the servers and caches in front
- * of us: the origin and what is in front are ours, not the edge's. The last two are ours to say.
- */
-const ours: ReadonlySet<string> = new Set([
-  "set-cookie",
-  "set-cookie2",
-  "clear-site-data",
-  "strict-transport-security",
-  "public-key-pins",
-  "public-key-pins-report-only",
-  "expect-ct",
-  "alt-svc",
-  "nel",
-  "report-to",
-  "accept-ch",
-  "critical-ch",
-  "origin-agent-cluster",
-  "service-worker-allowed",
-  "secure-session-registration",
-  "secure-session-challenge",
-  "sec-session-registration",
-  "sec-session-challenge",
-  "set-login",
-  "use-as-dictionary",
-  // nginx answers with a file or a location of its own, and so do others.
-  "x-accel-redirect",
-  "x-accel-expires",
-  "x-accel-limit-rate",
-  "x-accel-charset",
-  "x-sendfile",
-  "x-lighttpd-send-file",
-  "x-reproxy-url",
-  "surrogate-control",
-  "x-content-type-options",
-  "x-request-id"
-])
-
-const kinds = new HeaderKinds<Kind>((name) => {
-  if (!token.test(name)) return "malformed"
-  const kind = noted.get(name)
-  if (kind !== undefined) return kind
-  const isOurs = ours.has(name) || name.startsWith("access-control-") || name.endsWith("cdn-cache-control")
-  return isOurs || hopByHop.has(name) ? "drop" : "forward"
-})

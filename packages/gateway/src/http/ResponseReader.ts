@@ -1,3 +1,4 @@
+import type { Place } from "./Place.ts"
 import { MalformedResponse, parse, type ResponseHead } from "./ResponseHead.ts"
 
 /**
@@ -5,6 +6,8 @@ import { MalformedResponse, parse, type ResponseHead } from "./ResponseHead.ts"
  * the chunks that came in, without a copy. Throws `MalformedResponse`.
  */
 export interface ResponseSink {
+  /** Where the browser finds the edge: what of the head it gets. */
+  readonly place: Place
   /** 100 to 199, but for 101. Any number of them, before the head. */
   readonly onInformation: (head: ResponseHead) => void
   readonly onHead: (head: ResponseHead) => void
@@ -91,7 +94,7 @@ export class ResponseReader {
       return this.#keep(bytes)
     }
     this.#forget()
-    const head = parse(bytes.toString("latin1", 0, end + 2), this.#method)
+    const head = parse(bytes.toString("latin1", 0, end + 2), this.#method, this.#sink.place)
     if (head.status < 200 && head.status !== 101) {
       if (++this.#information > maxInformation) throw new MalformedResponse("too many interim answers")
       this.#sink.onInformation(head)

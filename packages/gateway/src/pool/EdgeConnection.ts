@@ -80,6 +80,7 @@ export class EdgeConnection {
     this.#sink = sink
     this.#silent = true
     this.#reader = new ResponseReader(method, {
+      place: sink.place,
       onInformation: sink.onInformation,
       onHead: this.#onHead,
       onBody: sink.onBody

@@ -2,13 +2,13 @@ import { assert, describe, it } from "@effect/vitest"
 import * as RequestHead from "../../src/http/RequestHead.ts"
 
 const read = (...rawHeaders: ReadonlyArray<string>) => {
-  const head = RequestHead.read(["Host", "h", ...rawHeaders], "1.1", "__Host-session")
+  const head = RequestHead.read(["Host", "h", ...rawHeaders], "1.1", "our-origin")
   if ("malformed" in head) throw new Error(head.malformed)
   return head
 }
 
 const malformed = (version: string, ...rawHeaders: ReadonlyArray<string>) => {
-  const head = RequestHead.read(rawHeaders, version, "__Host-session")
+  const head = RequestHead.read(rawHeaders, version, "our-origin")
   return "malformed" in head ? head.malformed : undefined
 }
 
@@ -86,15 +86,55 @@ describe("RequestHead", () => {
     assert.strictEqual(lines, "Accept: a\r\n")
   })
 
-  it("drops the session's cookie and keeps the others", () => {
+  it("gives an edge on our origin no cookie at all, whosever it is", () => {
     assert.strictEqual(read("Cookie", "__Host-session=v1.a.b").lines, "")
-    assert.strictEqual(read("Cookie", "a=1; __Host-session=v1.a.b; b=2").lines, "Cookie: a=1; b=2\r\n")
-    assert.strictEqual(
-      read("Cookie", "a=1", "cookie", "__Host-session=x;__Host-session = y ;c").lines,
-      "Cookie: a=1; c\r\n"
-    )
+    assert.strictEqual(read("Cookie", "_session=provider; a=1", "cookie", "b=2").lines, "")
     assert.strictEqual(read("Cookie", "a=1; __Host-session=x").cookie, "a=1; __Host-session=x")
-    assert.strictEqual(read("Cookie", "__Host-sessions=1").lines, "Cookie: __Host-sessions=1\r\n")
+  })
+
+  it("gives an edge on its own host its cookies, and none of ours", () => {
+    const readAtHost = (value: string) => {
+      const head = RequestHead.read(["Host", "h", "Cookie", value], "1.1", "edge-host")
+      return "malformed" in head ? head.malformed : head.lines
+    }
+    assert.strictEqual(readAtHost("__Host-edge-relay-session=x"), "")
+    assert.strictEqual(
+      readAtHost("a=1; __Host-edge-relay-session=x;edge-relay-session = y ;EDGE-RELAY-attempt-1=z; b=2"),
+      "Cookie: a=1; b=2\r\n"
+    )
+    assert.strictEqual(readAtHost("__Host-mine=1; session=2"), "Cookie: __Host-mine=1; session=2\r\n")
+  })
+
+  it("passes Authorization to an edge on its own host alone", () => {
+    assert.strictEqual(read("Authorization", "Bearer x").lines, "")
+    const head = RequestHead.read(["Host", "h", "Authorization", "Basic eA=="], "1.1", "edge-host")
+    assert.strictEqual("lines" in head && head.lines, "Authorization: Basic eA==\r\n")
+    const forged = RequestHead.read(
+      ["Host", "h", "X_Edge_User", "x", "Author_ization", "y"],
+      "1.1",
+      "edge-host"
+    )
+    assert.strictEqual("lines" in forged && forged.lines, "Author_ization: y\r\n")
+  })
+
+  it.each([
+    "True-Client-IP",
+    "CF-Connecting-IP",
+    "X-Client-IP",
+    "Fastly-Client-IP",
+    "Forwarded",
+    "X-Forwarded",
+    "X-Original-URL",
+    "X-Rewrite-URL",
+    "X-HTTP-Method-Override",
+    "X-Http-Method",
+    "X-Method-Override",
+    "x_real_ip",
+    "x_original_url"
+  ])("takes %s off, which a program behind takes for the truth", (name) => {
+    assert.strictEqual(read(name, "1").lines, "")
+    const head = RequestHead.read(["Host", "h", name, "1"], "1.1", "edge-host")
+    assert.strictEqual("lines" in head && head.lines, "")
   })
 
   it("says how long the body is", () => {

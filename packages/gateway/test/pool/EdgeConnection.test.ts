@@ -15,6 +15,7 @@ const ask = (throwing: Partial<ConnectionSink>, status = answer) => {
     { onFree: () => {}, onClosed: () => {}, onDefect: (defect) => defects.push(defect) }
   )
   connection.begin("GET", "GET / HTTP/1.1\r\n\r\n", {
+    place: "our-origin",
     mayUpgrade: true,
     isSent: () => true,
     onInformation: () => {},

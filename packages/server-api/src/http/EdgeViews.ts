@@ -1,11 +1,28 @@
 import type { EdgeSession, EdgeView } from "@edge-relay/domain/api/Edges"
+import type { EdgeId } from "@edge-relay/domain/ids/EdgeId"
+import * as EdgeHost from "@edge-relay/domain/edges/EdgeHost"
+import { Option } from "effect"
 import type { Edge } from "@edge-relay/domain/edges/Edges"
 import type { SessionSummary } from "@edge-relay/domain/tunnels/SessionStore"
 import type { Presence } from "@edge-relay/domain/tunnels/Presence"
 
+/** What browsers call us, and the domain of edges' hosts. */
+export interface Addresses {
+  readonly publicUrl: URL
+  readonly edgeDomain: string | undefined
+}
+
+const urlOf = ({ edgeDomain, publicUrl }: Addresses, edgeId: EdgeId): string | null =>
+  edgeDomain === undefined
+    ? null
+    : Option.match(EdgeHost.of(edgeDomain, { edgeId, service: EdgeHost.defaultService }), {
+        onNone: () => null,
+        onSome: (host) => `${publicUrl.protocol}//${host}/`
+      })
+
 /** An edge as the contract shows it: what is stored of it, and what its proxy says. */
 export const make =
-  (presence: Presence["Service"]) =>
+  (presence: Presence["Service"], { edgeDomain, publicUrl }: Addresses) =>
   ({ id, name, labels, createdAt }: Edge): typeof EdgeView.Type => {
     const summary = presence.session(id)
     return {
@@ -13,6 +30,7 @@ export const make =
       name,
       labels,
       createdAt,
+      url: urlOf({ edgeDomain, publicUrl }, id),
       online: summary !== undefined,
       contended: presence.isContended(id),
       session: summary === undefined ? null : session(summary)

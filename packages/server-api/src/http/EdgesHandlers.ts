@@ -1,3 +1,4 @@
+import { Config } from "../Config.ts"
 import { SessionCookie } from "@edge-relay/auth/session/SessionCookie"
 import { CloudApi } from "@edge-relay/domain/api/CloudApi"
 import { EdgeNotFound, EdgeSessionNotFound, Unauthorized, Unavailable } from "@edge-relay/domain/api/Problem"
@@ -54,7 +55,7 @@ export const layer = HttpApiBuilder.group(
     const cookie = yield* SessionCookie
     const sessions = yield* SignInSessions
     const audited = yield* Audited.make
-    const view = EdgeViews.make(presence)
+    const view = EdgeViews.make(presence, yield* Config)
 
     return handlers.handleAll({
       list: ({ query: { online, label, q, ...query } }) =>

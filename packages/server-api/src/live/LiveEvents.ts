@@ -1,3 +1,4 @@
+import { Config } from "../Config.ts"
 import { EdgeEvent, type EdgeView } from "@edge-relay/domain/api/Edges"
 import { TooManyRequests } from "@edge-relay/domain/api/Problem"
 import type { TenantId } from "@edge-relay/domain/ids/TenantId"
@@ -80,7 +81,7 @@ const make = Effect.gen(function* () {
   const clock = yield* Clock.Clock
   const fork = Effect.runForkWith(yield* Effect.context<never>())
   const scope = yield* Effect.scope
-  const view = EdgeViews.make(presence)
+  const view = EdgeViews.make(presence, yield* Config)
   const now = () => clock.currentTimeMillisUnsafe()
 
   const audiences = new Map<TenantId, Audience>()

@@ -1,5 +1,6 @@
 import { assert, describe, it, layer } from "@effect/vitest"
 import { TenantId } from "@edge-relay/domain/ids/TenantId"
+import { Config } from "../../src/Config.ts"
 import type { EdgeEvents } from "@edge-relay/domain/edges/EdgeEvents"
 import { Edges } from "@edge-relay/domain/edges/Edges"
 import * as MemoryStorage from "@edge-relay/domain/MemoryStorage"
@@ -11,7 +12,7 @@ import { LiveEvents } from "../../src/live/LiveEvents.ts"
 import { LiveListener } from "../../src/live/LiveListener.ts"
 import type { Presence } from "@edge-relay/domain/tunnels/Presence"
 import { EventReader } from "@edge-relay/testkit/api/EventReader"
-import { ask, layerPresence, TestApi, TestPresence } from "@edge-relay/testkit/api/TestApi"
+import { ask, layerConfig, layerPresence, TestApi, TestPresence } from "@edge-relay/testkit/api/TestApi"
 
 /** Milliseconds. Half a second is what is promised, and 160 what it takes; this machine may be doing other things. */
 const within = 1500
@@ -166,14 +167,14 @@ layer(TestApi.layer(), { excludeTestServices: true })("Live events", (it) => {
 
 describe("LiveEvents", () => {
   const layerBackend = Layer.mergeAll(MemoryStorage.layer, layerPresence).pipe(
-    Layer.provideMerge(Layer.mergeAll(NodeCrypto.layer, TestPresence.layer))
+    Layer.provideMerge(Layer.mergeAll(NodeCrypto.layer, TestPresence.layer, layerConfig()))
   )
   const tenantId = TenantId.make("tenant_01h00000000000000000000000")
 
   it.live("tells what another server has stored, and what it heard of a tunnel, soon", () =>
     Effect.gen(function* () {
       // Two servers: each follows the database and the proxies by itself.
-      const context = yield* Effect.context<Edges | TestPresence | Presence | EdgeEvents>()
+      const context = yield* Effect.context<Edges | TestPresence | Presence | EdgeEvents | Config>()
       const serve = Layer.build(Layer.fresh(LiveEvents.layer)).pipe(
         Effect.map((built) => Context.get(built, LiveEvents)),
         Effect.provideContext(context)

@@ -72,9 +72,12 @@ type Storage = Layer.Layer<Layer.Success<typeof memory>, never, Layer.Services<t
 
 /** What `Server.layer` leaves open. */
 export const layerOpen = (env: { readonly [name: string]: string } = {}, storage: Storage = memory) =>
-  Layer.suspend(() => layerBackends(storage)).pipe(
-    Layer.provideMerge(Config.layer),
-    Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnv({ env: { ...defaults, ...env } })))
+  Layer.suspend(() => layerBackends(storage)).pipe(Layer.provideMerge(layerConfig(env)))
+
+export const layerConfig = (env: { readonly [name: string]: string } = {}) =>
+  Config.layer.pipe(
+    Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnv({ env: { ...defaults, ...env } }))),
+    Layer.orDie
   )
 
 export interface Person {

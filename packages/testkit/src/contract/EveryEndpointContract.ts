@@ -41,6 +41,7 @@ export const endpoints: ReadonlyArray<Endpoint> = Object.values(PublicApi.groups
 /** Those that anybody may call: each is one of these by decision, not by omission. */
 const publicEndpoints = [
   "GET /api/auth/callback",
+  "GET /api/auth/edge",
   "GET /api/auth/login",
   "GET /healthz",
   "GET /readyz",

@@ -1,3 +1,4 @@
+import { EdgeHostSeal } from "@edge-relay/auth/edge-host/EdgeHostSeal"
 import { Oidc } from "@edge-relay/auth/provider/Oidc"
 import { SessionCookie, type VerifiedCookie } from "@edge-relay/auth/session/SessionCookie"
 import { SignIn } from "@edge-relay/auth/sign-in/SignIn"
@@ -88,6 +89,7 @@ export class TestGateway extends Context.Service<
           Layer.provideMerge(
             Layer.mergeAll(
               SessionCookie.layer({ keys: [sessionKey, olderSessionKey], secure: false }),
+              EdgeHostSeal.layer({ keys: [sessionKey, olderSessionKey] }),
               SignInSessions.layerMemory,
               MemoryStorage.layer,
               Layer.mock(Oidc)({ redirectUri: new URL("/api/auth/callback", publicUrl).href, refresh }),
@@ -100,7 +102,7 @@ export class TestGateway extends Context.Service<
     )
 }
 
-const sessionKey = Redacted.make(new Uint8Array(32).fill(7))
+export const sessionKey = Redacted.make(new Uint8Array(32).fill(7))
 /** Cookies that it signed still count. */
 export const olderSessionKey = Redacted.make(new Uint8Array(32).fill(6))
 
@@ -331,13 +333,15 @@ export interface Ask {
   readonly method?: string
   readonly headers?: ReadonlyArray<string>
   readonly body?: Buffer | string
+  /** Another one than ours. */
+  readonly host?: string
 }
 
 /** What a program asks: over a connection of its own. `path` is sent as it is. */
 export const ask = (
   gateway: { readonly port: number; readonly cookie: string },
   path: string,
-  { method = "GET", headers = [], body }: Ask = {}
+  { method = "GET", headers = [], body, host = "relay.test" }: Ask = {}
 ): Effect.Effect<Answer> =>
   Effect.callback((resume) => {
     const request = http.request({
@@ -350,9 +354,8 @@ export const ask = (
       maxHeaderSize: 128 * 1024,
       headers: [
         "Host",
-        "relay.test",
-        "Cookie",
-        gateway.cookie,
+        host,
+        ...(gateway.cookie === "" ? [] : ["Cookie", gateway.cookie]),
         ...headers
       ] as unknown as http.OutgoingHttpHeaders
     })

@@ -1,0 +1,59 @@
+import { isCrossSite, isForeignOrigin } from "@edge-relay/auth/session/CrossSite"
+import { isSafeMethod } from "@edge-relay/domain/api/SafeMethod"
+import type { IncomingMessage } from "node:http"
+import * as HostRoute from "../hosts/HostRoute.ts"
+import type { RequestHead } from "../http/RequestHead.ts"
+
+/** What the rules look at. */
+export interface Sent {
+  readonly request: IncomingMessage
+  readonly method: string
+  readonly head: RequestHead
+  readonly route: { readonly edgeId: string }
+  readonly own: HostRoute.OwnHost | undefined
+  /** Set for a request that asks for another protocol: no CORS guards a WebSocket. */
+  readonly upgraded: object | undefined
+}
+
+export interface CrossOrigin {
+  /**
+   * Whether another site's page asks for what it may not: to change something, or to open a WebSocket. Browsers take
+   * the hosts of two edges for one site, so on an edge's host all but that edge's own services are strangers.
+   */
+  readonly isForeign: (sent: Sent) => boolean
+  /**
+   * A preflight from another service of the same edge. It carries no credentials (Fetch standard, CORS-preflight
+   * fetch), so the edge answers it without a session.
+   */
+  readonly isPreflight: (sent: Sent) => boolean
+}
+
+export const make = (publicUrl: URL, edgeDomain: string | undefined): CrossOrigin => {
+  const isOfSameEdge = (edgeId: string, origin: string): boolean =>
+    edgeDomain !== undefined && HostRoute.isSibling(edgeDomain, publicUrl.protocol, origin, edgeId)
+
+  return {
+    isForeign: ({ head, method, own, route, upgraded }) => {
+      const headers = { "sec-fetch-site": head.secFetchSite, origin: head.origin }
+      if (own === undefined) {
+        return (
+          isCrossSite(method, headers, publicUrl) ||
+          (upgraded !== undefined && isForeignOrigin(headers, publicUrl))
+        )
+      }
+      if (isSafeMethod(method) && upgraded === undefined) return false
+      if (head.origin !== undefined && isOfSameEdge(route.edgeId, head.origin)) return false
+      const site = head.secFetchSite
+      const isFromElsewhere = site !== undefined && site !== "same-origin" && site !== "none"
+      return isFromElsewhere || (head.origin !== undefined && head.origin !== own.origin)
+    },
+
+    isPreflight: ({ head, method, own, request, route }) =>
+      own !== undefined &&
+      method === "OPTIONS" &&
+      head.body === "none" &&
+      head.origin !== undefined &&
+      isOfSameEdge(route.edgeId, head.origin) &&
+      request.headers["access-control-request-method"] !== undefined
+  }
+}

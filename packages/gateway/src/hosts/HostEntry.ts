@@ -1,0 +1,68 @@
+import { Effect } from "effect"
+import type { IncomingMessage, ServerResponse } from "node:http"
+import { GatewayAuth } from "../access/GatewayAuth.ts"
+import * as GatewayPage from "../GatewayPage.ts"
+import * as GatewayProblem from "../GatewayProblem.ts"
+import type { RequestHead } from "../http/RequestHead.ts"
+import { sendLoop, sendNotSignedIn, sendRedirect } from "./HostAnswers.ts"
+import type { OwnHost } from "./HostRoute.ts"
+import * as HostSignIn from "./HostSignIn.ts"
+
+/** A request on an edge's host. */
+export interface Arrival {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly method: string
+  readonly head: RequestHead
+  readonly route: { readonly target: string }
+  readonly own: OwnHost
+  readonly requestId: string
+  readonly upgraded: object | undefined
+}
+
+/** The door of an edge's host: where whoever is not signed in there is sent, and where they come back. */
+export interface HostEntry {
+  /** Only a navigation is sent to sign in: a script's fetch that follows a redirect to a page is of no use. */
+  readonly enter: (arrival: Arrival, problem: GatewayProblem.GatewayProblem) => void
+  /** Takes a ticket; gives the status of the answer. Rejects with `StorageUnavailable`. */
+  readonly complete: (arrival: Arrival) => Promise<number>
+}
+
+export const make = Effect.fnUntraced(function* (publicUrl: URL) {
+  const auth = yield* GatewayAuth
+  const { hostCookies } = auth
+  const signIn = yield* HostSignIn.make({ publicUrl, cookies: hostCookies })
+  const run = Effect.runPromiseWith(yield* Effect.context<never>())
+
+  const entry: HostEntry = {
+    enter: ({ head, method, own, requestId, response, route, upgraded }, problem) => {
+      if (upgraded !== undefined || !GatewayPage.isNavigation(method, head)) {
+        const cleared = [hostCookies.clear(hostCookies.sessionName)]
+        return GatewayProblem.send(response, problem, requestId, false, cleared)
+      }
+      const redirect = signIn.begin(own.host, route.target, head.cookie)
+      if (redirect !== undefined) return sendRedirect(response, redirect, requestId)
+      sendLoop(response, requestId, [
+        hostCookies.clear(hostCookies.sessionName),
+        hostCookies.clear(hostCookies.roundsName)
+      ])
+    },
+
+    complete: async ({ head, own, request, requestId, response, route }) => {
+      const outcome = await run(signIn.complete(own.host, route.target, head.cookie))
+      if (response.destroyed) return 499
+      if (outcome._tag === "redirect") {
+        sendRedirect(response, outcome, requestId)
+        return 302
+      }
+      // A ticket that was loaded again, or a second tab's: whoever is signed in here needs none.
+      if ((await auth.authenticateAt(own.host, head.cookie, request.socket)) !== undefined) {
+        sendRedirect(response, { ...outcome, location: outcome.path }, requestId)
+        return 302
+      }
+      sendNotSignedIn(response, requestId, outcome)
+      return 400
+    }
+  }
+  return entry
+})

@@ -1,0 +1,105 @@
+import { HeaderKinds, hopByHop } from "./HeaderKinds.ts"
+import type { Place } from "./Place.ts"
+
+/** What becomes of a request's header on its way to an edge, by its name. */
+export type RequestHeaderKind =
+  | "forward"
+  | "drop"
+  | "cookie"
+  | "origin"
+  | "sec-fetch-site"
+  | "sec-fetch-mode"
+  | "sec-fetch-dest"
+  | "accept"
+  | "content-length"
+  | "transfer-encoding"
+  | "connection"
+  | "upgrade"
+  | "x-request-id"
+  | "traceparent"
+  | "tracestate"
+  | "host"
+
+/** Headers that the gateway reads itself. */
+const noted: ReadonlyMap<string, RequestHeaderKind> = new Map(
+  (
+    [
+      "cookie",
+      "origin",
+      "sec-fetch-site",
+      "sec-fetch-mode",
+      "sec-fetch-dest",
+      "accept",
+      "content-length",
+      "transfer-encoding",
+      "connection",
+      "upgrade",
+      "x-request-id",
+      "traceparent",
+      "tracestate",
+      "host"
+    ] as const
+  ).map((name) => [name, name])
+)
+
+/** Headers that say who asks, from where, or for what: ours to say. A program behind takes them for the truth. */
+const forged: ReadonlySet<string> = new Set([
+  "cookie2",
+  // Node has answered any but 100-continue, which is the gateway's to say again.
+  "expect",
+  "http2-settings",
+  // It becomes a variable of CGI programs (httpoxy).
+  "proxy",
+  "via",
+  "x-edge-user",
+  // The client's address, as load balancers and content networks tell it.
+  "forwarded",
+  "x-forwarded",
+  "forwarded-for",
+  "x-real-ip",
+  "x-client-ip",
+  "client-ip",
+  "true-client-ip",
+  "x-cluster-client-ip",
+  "cf-connecting-ip",
+  "cf-connecting-ipv6",
+  "cf-pseudo-ipv4",
+  "fastly-client-ip",
+  "fly-client-ip",
+  "x-appengine-user-ip",
+  "x-azure-clientip",
+  "x-azure-socketip",
+  "x-envoy-external-address",
+  "x-original-forwarded-for",
+  "x-original-host",
+  "x-host",
+  // Another path or method than the one that was checked.
+  "x-original-url",
+  "x-original-uri",
+  "x-rewrite-url",
+  "x-http-method",
+  "x-http-method-override",
+  "x-method-override"
+])
+
+const kindsAt = (place: Place) =>
+  new HeaderKinds<RequestHeaderKind>((name) => {
+    const kind = noted.get(name)
+    if (kind !== undefined) return kind
+    // On our origin it could be a credential for us; on its own host the edge signs its own users in.
+    if (name === "authorization") return place === "edge-host" ? "forward" : "drop"
+    // CGI and WSGI programs cannot tell `X_Edge_User` from `X-Edge-User`.
+    const canonical = name.replaceAll("_", "-")
+    const isForged =
+      forged.has(canonical) ||
+      canonical === "authorization" ||
+      canonical.startsWith("x-forwarded-") ||
+      noted.has(canonical)
+    return isForged || hopByHop.has(canonical) ? "drop" : "forward"
+  })
+
+/** By the place: `Authorization` is for the edge on its own host alone. */
+export const requestHeaderKinds: { readonly [place in Place]: HeaderKinds<RequestHeaderKind> } = {
+  "our-origin": kindsAt("our-origin"),
+  "edge-host": kindsAt("edge-host")
+}
