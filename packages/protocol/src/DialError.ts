@@ -50,6 +50,10 @@ export class EdgeTimeout extends Schema.TaggedError<EdgeTimeout>()("EdgeTimeout"
   }
 }
 
+/** What the proxy that holds the tunnel can tell, to the api as it is. That a proxy is unavailable is for others to say. */
+export const EdgeDialReason = Schema.Union([EdgeOffline, EdgeBusy, EdgeRefused, EdgeReset, EdgeTimeout])
+export type EdgeDialReason = typeof EdgeDialReason.Type
+
 /** The proxy that holds the tunnel could not be asked, or answered what it should not. */
 export class ProxyUnavailable extends Schema.TaggedError<ProxyUnavailable>()("ProxyUnavailable", {
   proxyUrl: Schema.String,
@@ -61,7 +65,7 @@ export class ProxyUnavailable extends Schema.TaggedError<ProxyUnavailable>()("Pr
 }
 
 export class DialError extends Schema.TaggedError<DialError>()("DialError", {
-  reason: Schema.Union([EdgeOffline, EdgeBusy, EdgeRefused, EdgeReset, EdgeTimeout, ProxyUnavailable])
+  reason: Schema.Union([...EdgeDialReason.members, ProxyUnavailable])
 }) {
   override get message(): string {
     return this.reason.message

@@ -1,8 +1,6 @@
 import { Schema } from "effect"
 import { EdgeId } from "@edge-relay/domain/ids/EdgeId"
-import type { DialError } from "./DialError.ts"
-import { decodeRefusal, encodeRefusal, type LocalReason } from "./StreamRefusal.ts"
-import type { ProtocolVersion } from "./TunnelProtocol.ts"
+import { EdgeDialReason } from "./DialError.ts"
 import { INITIAL_WINDOW } from "@edge-relay/yamux/Frame"
 import type { SessionOptions } from "@edge-relay/yamux/SessionOptions"
 
@@ -20,6 +18,8 @@ export const LINK_PATH = "/internal/streams"
 export const Dial = Schema.Struct({
   edgeId: EdgeId,
   service: Schema.String,
+  /** Of the request that the stream is for: it is in the log lines of the proxy and the agent. */
+  requestId: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(128))),
   /** The trace that the proxy's part of it belongs to (W3C Trace Context). */
   traceparent: Schema.optionalKey(Schema.String)
 })
@@ -32,22 +32,19 @@ export const encodeDial: (dial: Dial) => string = Schema.encodeSync(Schema.fromJ
 /** Of either message, in bytes. */
 export const MAX_MESSAGE = 16 * 1024
 
-export const encodeConnected = (protocol: ProtocolVersion): string => JSON.stringify({ protocol })
+/** The proxy's answer: the stream is open and this is what the edge speaks, or why there is none. */
+export const LinkAnswer = Schema.Union([
+  Schema.Struct({ protocol: Schema.Literals(["v1", "v2"]) }),
+  ...EdgeDialReason.members
+])
+export type LinkAnswer = typeof LinkAnswer.Type
 
-export const encodeRefused = (reason: LocalReason): string => JSON.stringify(encodeRefusal(reason).body)
+const LinkAnswerJson = Schema.fromJsonString(Schema.toCodecJson(LinkAnswer))
 
-const decodeConnected = Schema.decodeUnknownOption(
-  Schema.fromJsonString(Schema.Struct({ protocol: Schema.Literals(["v1", "v2"]) }))
-)
+export const encodeAnswer: (answer: LinkAnswer) => string = Schema.encodeSync(LinkAnswerJson)
 
-/** What the edge speaks, or why there is no stream; undefined where it is no answer of ours. */
-export const decodeAnswer = (
-  { edgeId, service }: Dial,
-  text: string
-): ProtocolVersion | DialError["reason"] | undefined => {
-  const connected = decodeConnected(text)
-  return connected._tag === "Some" ? connected.value.protocol : decodeRefusal(edgeId, service, text)
-}
+/** None where it is no answer of ours. */
+export const decodeAnswer = Schema.decodeUnknownOption(LinkAnswerJson)
 
 /**
  * Both ends are ours and near each other: windows grow to 1 MiB, which is the most that a browser that stops reading

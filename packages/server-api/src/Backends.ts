@@ -7,7 +7,6 @@ import * as RedisSessionDirectory from "@edge-relay/tunnel/directory/RedisSessio
 import { SessionDirectory } from "@edge-relay/tunnel/directory/SessionDirectory"
 import { TunnelDialer } from "@edge-relay/tunnel/link/TunnelDialer"
 import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
-import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as NodeRedis from "@effect/platform-node/NodeRedis"
 import { Effect, Layer, type Redacted } from "effect"
 import { RateLimiter } from "effect/persistence"
@@ -16,7 +15,7 @@ import { Config, type Settings } from "./Config.ts"
 import { Presence } from "@edge-relay/domain/tunnels/Presence"
 import * as PresenceRemote from "./presence/PresenceRemote.ts"
 import * as RateLimitStore from "./http/conventions/RateLimitStore.ts"
-import { Readiness } from "./Readiness.ts"
+import { Readiness } from "@edge-relay/server-kit/Readiness"
 
 /** What `main.ts` closes `Server.ts` with: the database, the identity provider, and the proxies. */
 export const layer = Layer.unwrap(
@@ -27,9 +26,7 @@ export const layer = Layer.unwrap(
 
     const proxies = Layer.mergeAll(
       TunnelDialer.layerRemote({ internalKey: config.internalKey }),
-      PresenceRemote.layer({ internalKey: config.internalKey }).pipe(
-        Layer.provide(NodeHttpClient.layerUndici)
-      )
+      PresenceRemote.layer({ internalKey: config.internalKey })
     )
 
     const provider = Oidc.layer({ ...config.oidc, publicUrl: config.publicUrl })
@@ -68,19 +65,19 @@ export const layerReadiness = Layer.effectDiscard(
     const database = yield* Database
     const oidc = yield* Oidc
     const presence = yield* Presence
-    yield* readiness.require("database", reasonOf(database.ready))
-    yield* readiness.require("identity provider", missing(oidc.ready))
+    yield* readiness.require("database", database.ready)
+    yield* readiness.require(
+      "identity provider",
+      Effect.mapError(oidc.ready, () => ({ reason: "does not answer" }))
+    )
     for (const name of ["session directory", "proxy"]) {
-      const reason = () => presence.missing().find((one) => one.name === name)?.reason
-      yield* readiness.require(name, Effect.sync(reason))
+      yield* readiness.require(
+        name,
+        Effect.suspend(() => {
+          const missing = presence.missing().find((one) => one.name === name)
+          return missing === undefined ? Effect.void : Effect.fail(missing)
+        })
+      )
     }
   })
 )
-
-const reasonOf = (
-  ready: Effect.Effect<void, { readonly reason: string }>
-): Effect.Effect<string | undefined> =>
-  Effect.match(ready, { onFailure: ({ reason }) => reason, onSuccess: () => undefined })
-
-const missing = <E>(ready: Effect.Effect<void, E>): Effect.Effect<string | undefined> =>
-  Effect.match(ready, { onFailure: () => "does not answer", onSuccess: () => undefined })

@@ -17,7 +17,7 @@ import * as RequestTarget from "@edge-relay/gateway/http/RequestTarget"
 import { InternalServer } from "./InternalServer.ts"
 import { drain, limitConnections, listen } from "@edge-relay/server-kit/Listening"
 import { LiveEvents } from "./live/LiveEvents.ts"
-import { Readiness } from "./Readiness.ts"
+import { Readiness } from "@edge-relay/server-kit/Readiness"
 import * as RequestId from "@edge-relay/server-kit/RequestId"
 
 /**

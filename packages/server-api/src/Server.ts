@@ -31,7 +31,7 @@ import * as Housekeeping from "./Housekeeping.ts"
 import { Limits } from "./http/conventions/Limits.ts"
 import { Listener } from "./Listener.ts"
 import { LiveEvents } from "./live/LiveEvents.ts"
-import { Readiness } from "./Readiness.ts"
+import { Readiness } from "@edge-relay/server-kit/Readiness"
 import * as Tracing from "./Tracing.ts"
 
 /** Every route of the server, on whatever router it is given. */

@@ -7,7 +7,7 @@ import * as RedisConnection from "@edge-relay/server-kit/RedisConnection"
 import * as RedisSessionDirectory from "@edge-relay/tunnel/directory/RedisSessionDirectory"
 import { SessionDirectory } from "@edge-relay/tunnel/directory/SessionDirectory"
 import { Config, type Settings } from "./Config.ts"
-import { Readiness } from "./Readiness.ts"
+import { Readiness } from "@edge-relay/server-kit/Readiness"
 
 /** What `main.ts` closes `Server.ts` with: the database that the api shares, and the directory of the cluster. */
 export const layer = Layer.unwrap(
@@ -28,16 +28,15 @@ const directory = ({ proxyInternalUrl: proxyUrl, redisUrl }: Settings) =>
         Layer.provide(RedisConnection.layer(NodeRedis.layer(RedisConnection.clientOptions(redisUrl))))
       )
 
-const readiness = Layer.unwrap(
+const readiness = Layer.effectDiscard(
   Effect.gen(function* () {
+    const readiness = yield* Readiness
     const database = yield* Database
     const directory = yield* SessionDirectory
     const lease = Effect.flatMap(directory.isAccepting, (accepting) =>
       accepting ? Effect.void : Effect.fail({ reason: "does not answer" })
     )
-    return Readiness.layer([
-      { name: "database", ready: database.ready },
-      { name: "session directory", ready: lease }
-    ])
+    yield* readiness.require("database", database.ready)
+    yield* readiness.require("session directory", lease)
   })
-)
+).pipe(Layer.provideMerge(Readiness.layer))

@@ -6,7 +6,7 @@ import { TunnelServer } from "@edge-relay/tunnel/proxy/TunnelServer"
 import { clientAddress } from "@edge-relay/server-kit/ClientAddress"
 import { Config } from "./Config.ts"
 import * as ContentionAudit from "./ContentionAudit.ts"
-import { InternalApi } from "./InternalApi.ts"
+import { InternalServer } from "./InternalServer.ts"
 import { headCheckMillis, listenScoped } from "@edge-relay/server-kit/Listening"
 import * as Revocations from "./Revocations.ts"
 
@@ -58,14 +58,14 @@ export const layer = Layer.effect(
   Effect.gen(function* () {
     const tunnels = yield* TunnelServer
     const tunnelPort = yield* TunnelPort
-    const { port: internalPort } = yield* InternalApi
+    const { port: internalPort } = yield* InternalServer
     const { proxyId } = yield* Config
     yield* Effect.logInfo("the proxy is up").pipe(Effect.annotateLogs({ proxyId, tunnelPort, internalPort }))
     yield* Effect.addFinalizer(() => tunnels.drain)
     return { tunnelPort, internalPort }
   })
 ).pipe(
-  Layer.provide(Layer.mergeAll(InternalApi.layer, Revocations.layer, ContentionAudit.layer)),
+  Layer.provide(Layer.mergeAll(InternalServer.layer, Revocations.layer, ContentionAudit.layer)),
   Layer.provide(layerTunnels),
   Layer.provide(SessionStore.layer),
   Layer.provide(Layer.unwrap(Effect.map(Config, ({ tracing }) => Tracing.layer(tracing))))

@@ -7,7 +7,9 @@ import { closed, readAll, readExactly } from "@edge-relay/testkit/Streams"
 import { tokenOf } from "@edge-relay/testkit/TestTokens"
 import { slowHead } from "@edge-relay/testkit/SlowHead"
 import { connected, dial, fill, online } from "@edge-relay/testkit/proxy/OnlineAgent"
-import { ask, askJson, dialerTo, startServer } from "@edge-relay/testkit/proxy/TestProxyServer"
+import { InternalApi } from "@edge-relay/protocol/InternalApi"
+import * as Routes from "@edge-relay/server-kit/Routes"
+import { ask, askJson, dialerTo, internalKey, startServer } from "@edge-relay/testkit/proxy/TestProxyServer"
 
 const { edgeId, tenantId, tokenId } = tokenOf(1)
 
@@ -19,24 +21,22 @@ describe("the internal port", () => {
     })
   )
 
-  it.live("wants its key for everything but health and metrics", () =>
+  it.live("wants its key for every endpoint of its contract, and for what is not there", () =>
     Effect.gen(function* () {
       const { internalUrl } = yield* startServer()
-      const guarded = [
-        "/internal/sessions",
-        `/internal/sessions/${edgeId}`,
-        "/internal/events",
-        "/internal/x",
-        "/"
+      const endpoints = [
+        ...Routes.ofApi(InternalApi),
+        { method: "GET", path: "/internal/x" },
+        { method: "GET", path: "/" }
       ]
-      for (const path of guarded) {
-        for (const headers of [
-          { Authorization: "" },
-          { Authorization: "Bearer wrong" },
-          { Authorization: "Bearer " }
-        ]) {
-          const { status, body } = yield* askJson(`${internalUrl}${path}`, { headers })
-          assert.deepStrictEqual([status, body.code], [401, "unauthorized"])
+      assert.isAbove(endpoints.length, 6)
+      for (const { method, path } of endpoints) {
+        for (const key of ["", "Bearer wrong", "Bearer ", `Basic ${internalKey}`, internalKey]) {
+          const url = `${internalUrl}${path.replace(":edgeId", edgeId)}`
+          const response = yield* ask(url, { method, headers: { Authorization: key } })
+          assert.strictEqual(response.status, 401, `${method} ${path} ${key}`)
+          assert.strictEqual(response.headers.get("www-authenticate"), "Bearer")
+          assert.strictEqual((yield* Effect.promise(() => response.json())).code, "unauthorized")
         }
       }
       for (const path of ["/healthz", "/readyz", "/metrics"]) {
@@ -52,9 +52,10 @@ describe("the internal port", () => {
     Effect.gen(function* () {
       const { internalUrl } = yield* startServer()
       assert.strictEqual((yield* askJson(`${internalUrl}/internal/x`)).body.code, "not_found")
-      assert.strictEqual((yield* askJson(`${internalUrl}/internal/sessions/edge_x`)).body.code, "not_found")
+      const nonsense = yield* askJson(`${internalUrl}/internal/sessions/edge_x`)
+      assert.deepStrictEqual([nonsense.status, nonsense.body.code], [400, "invalid_request"])
       const posted = yield* ask(`${internalUrl}/internal/sessions`, { method: "POST" })
-      assert.deepStrictEqual([posted.status, posted.headers.get("allow")], [405, "GET"])
+      assert.deepStrictEqual([posted.status, posted.headers.get("allow")], [405, "GET, HEAD"])
       const plain = yield* askJson(`${internalUrl}/internal/edges/${edgeId}/stream`)
       assert.deepStrictEqual([plain.status, plain.body.code], [426, "upgrade_required"])
     })
@@ -66,7 +67,7 @@ describe("the internal port", () => {
       const { internalUrl } = server
       assert.deepStrictEqual((yield* askJson(`${internalUrl}/internal/sessions`)).body, [])
       const missing = yield* askJson(`${internalUrl}/internal/sessions/${edgeId}`)
-      assert.deepStrictEqual([missing.status, missing.body.code], [404, "edge_offline"])
+      assert.deepStrictEqual([missing.status, missing.body.code], [404, "edge_session_not_found"])
       const agent = yield* online(server)
       const { body: session } = yield* askJson(`${internalUrl}/internal/sessions/${edgeId}`)
       assert.deepInclude(session, { edgeId, tenantId, tokenId, protocol: "v2", hostname: "box", streams: 0 })

@@ -1,210 +1,197 @@
-import { TenantId } from "@edge-relay/domain/ids/TenantId"
-import { EdgeId } from "@edge-relay/domain/ids/EdgeId"
-import { SessionSummary } from "@edge-relay/domain/tunnels/SessionStore"
-import { SessionDirectory } from "@edge-relay/tunnel/directory/SessionDirectory"
-import { Clock, Effect, FiberMap, Layer, Redacted, Schedule, Schema, Stream } from "effect"
-import { Sse } from "effect/encoding"
-import { HttpClient, HttpClientRequest, HttpClientResponse } from "effect/http"
+import type { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 import { Presence, ProxyUnavailable } from "@edge-relay/domain/tunnels/Presence"
+import type { TunnelEvent } from "@edge-relay/protocol/TunnelEvent"
+import { SessionDirectory } from "@edge-relay/tunnel/directory/SessionDirectory"
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import { Clock, Effect, FiberMap, Layer, type Redacted, Schedule, Stream } from "effect"
+import { HttpClient } from "effect/http"
+import * as PresenceClient from "./PresenceClient.ts"
 import { PresenceTable } from "./PresenceTable.ts"
+
+export interface PresenceRemoteOptions {
+  readonly internalKey: Redacted.Redacted<string>
+  /** As of `PresenceClient`. */
+  readonly silenceMillis?: number
+  /** How often counters are asked for while somebody looks at lists. */
+  readonly listMillis?: number
+}
 
 /**
  * Follows every proxy of the cluster: one event stream to each, opened again when it breaks. What a lost proxy
  * held counts as online for 5 s more, so that a blink of the network is no storm of events.
  */
-export const layer = (options: { readonly internalKey: Redacted.Redacted<string> }) =>
-  Layer.effect(
-    Presence,
-    Effect.gen(function* () {
-      const directory = yield* SessionDirectory
-      const clock = yield* Clock.Clock
-      const client = HttpClient.mapRequest(
-        yield* HttpClient.HttpClient,
-        HttpClientRequest.bearerToken(options.internalKey)
-      )
-      const table = new PresenceTable()
-      const followers = yield* FiberMap.make<string>()
-      const lost = new Map<string, { readonly reason: string; readonly since: number }>()
-      let listedAt = 0
+export const layer = (options: PresenceRemoteOptions): Layer.Layer<Presence, never, SessionDirectory> =>
+  Layer.effect(Presence, make(options)).pipe(Layer.provide(NodeHttpClient.layerUndici))
 
-      const take = (proxy: string, event: ProxyEvent): void => {
-        switch (event.type) {
-          case "snapshot":
-            lost.delete(proxy)
-            return table.snapshot(proxy, event.sessions, event.contended)
-          case "online":
-            return table.online(proxy, event.session)
-          case "offline":
-            return table.offline(proxy, event.edgeId)
-          case "contended":
-            return table.contended(proxy, event.edgeId, event.tenantId, event.contended)
-          case "draining":
-            return
-        }
-      }
+const make = Effect.fnUntraced(function* ({
+  internalKey,
+  listMillis = LIST_MILLIS,
+  silenceMillis = SILENCE_MILLIS
+}: PresenceRemoteOptions) {
+  const directory = yield* SessionDirectory
+  const clock = yield* Clock.Clock
+  const httpClient = yield* HttpClient.HttpClient
+  const table = new PresenceTable()
+  const proxies = new Map<string, PresenceClient.PresenceClient>()
+  const followers = yield* FiberMap.make<string>()
+  const lost = new Map<string, { readonly reason: string; readonly since: number }>()
+  /** Whose counters could not be had at the last try. */
+  const withoutFigures = new Set<string>()
+  let listedAt = Number.NEGATIVE_INFINITY
+  const now = () => clock.currentTimeMillisUnsafe()
 
-      const readEvents = (proxy: string) =>
-        client.get(`${proxy}/internal/events`, { headers: { accept: "text/event-stream" } }).pipe(
-          Effect.flatMap(HttpClientResponse.filterStatusOk),
-          HttpClientResponse.stream,
-          // A proxy says something every few seconds: silence is a connection that nobody closed.
-          Stream.timeout(silence),
-          Stream.decodeText(),
-          Stream.pipeThroughChannel(Sse.decode({ maxEventSize: maxSnapshotBytes })),
-          Stream.mapEffect(({ data }) => decodeEvent(data)),
-          Stream.runForEach((event) => Effect.sync(() => take(proxy, event)))
-        )
+  const take = (proxy: string, event: TunnelEvent): void => {
+    switch (event.type) {
+      case "snapshot":
+        lost.delete(proxy)
+        return table.snapshot(proxy, event.sessions, event.contended)
+      case "online":
+        return table.online(proxy, event.session)
+      case "offline":
+        return table.offline(proxy, event.edgeId)
+      case "contended":
+        return table.contended(proxy, event.edgeId, event.tenantId, event.contended)
+      case "draining":
+        return
+    }
+  }
 
-      const follow = (proxy: string) =>
-        readEvents(proxy).pipe(
-          Effect.matchEffect({
-            onFailure: (error) => notice(proxy, "does not answer", error),
-            onSuccess: () => notice(proxy, "has closed its events", undefined)
-          }),
-          Effect.repeat(Schedule.spaced(retryAfter)),
-          Effect.asVoid
-        )
+  const follow = (proxy: string, client: PresenceClient.PresenceClient) =>
+    Stream.runForEach(client.events, (event) => Effect.sync(() => take(proxy, event))).pipe(
+      // A proxy that hangs says nothing, and would be missed for as long as a quiet one may be silent.
+      Effect.raceFirst(Effect.repeat(client.isAlive, Schedule.spaced(ALIVE_EVERY))),
+      Effect.matchEffect({
+        onFailure: (error) => notice(proxy, "does not answer", error),
+        onSuccess: () => notice(proxy, "has closed its events", undefined)
+      }),
+      Effect.repeat(Schedule.spaced(RETRY_AFTER)),
+      Effect.asVoid
+    )
 
-      const notice = (proxy: string, reason: string, cause: unknown) =>
-        Effect.suspend(() => {
-          const now = clock.currentTimeMillisUnsafe()
-          const before = lost.get(proxy)
-          lost.set(proxy, { reason, since: before?.since ?? now })
-          if (before !== undefined && now - before.since > forgetAfterMillis) table.drop(proxy)
-          return before === undefined
-            ? Effect.annotateLogs(Effect.logWarning("a proxy's events broke off"), {
-                proxy,
-                reason,
-                cause: String(cause)
-              })
-            : Effect.void
-        })
-
-      let isListed = false
-      const reconcile = Effect.gen(function* () {
-        const proxies = yield* directory.proxies
-        isListed = true
-        for (const proxy of proxies) {
-          if (yield* FiberMap.has(followers, proxy)) continue
-          lost.set(proxy, { reason: "is not followed yet", since: clock.currentTimeMillisUnsafe() })
-          yield* FiberMap.run(followers, proxy, follow(proxy))
-        }
-        for (const [proxy] of followers) {
-          if (proxies.includes(proxy)) continue
-          yield* FiberMap.remove(followers, proxy)
-          lost.delete(proxy)
-          table.drop(proxy)
-        }
-      }).pipe(
-        // Those that are followed go on being; the directory says in its own log why it is away.
-        Effect.catchTag("DirectoryUnavailable", (error) =>
-          Effect.andThen(
-            isListed ? Effect.logWarning("the list of proxies is not to be had", error) : Effect.void,
-            Effect.sync(() => (isListed = false))
-          )
-        )
-      )
-
-      /** Counters change without an event; they are asked for while somebody looks at lists. */
-      const refreshLists = Effect.gen(function* () {
-        if (clock.currentTimeMillisUnsafe() - listedAt > 2 * listMillis) return
-        for (const [proxy] of followers) {
-          const sessions = yield* client
-            .get(`${proxy}/internal/sessions`)
-            .pipe(Effect.flatMap(HttpClientResponse.filterStatusOk), Effect.flatMap(decodeSessions))
-          for (const session of sessions) table.refresh(proxy, session)
-        }
-        // The next one tries again; a proxy that is gone is noticed by its events.
-      }).pipe(Effect.timeout(`${listMillis} millis`), Effect.ignore)
-
-      yield* reconcile
-      yield* Effect.forkScoped(Effect.repeat(reconcile, Schedule.spaced("2 seconds")))
-      yield* Effect.forkScoped(Effect.repeat(refreshLists, Schedule.spaced(`${listMillis} millis`)))
-
-      return Presence.of({
-        session: (edgeId) => table.session(edgeId),
-        isContended: (edgeId) => table.isContended(edgeId),
-        onlineOf: (tenantId) => {
-          listedAt = clock.currentTimeMillisUnsafe()
-          return table.onlineOf(tenantId)
-        },
-        watch: (onChange) => table.watch(onChange),
-        missing: () => {
-          if (!isListed) return [{ name: "session directory", reason: "does not answer" }]
-          const followed = Array.from(followers, ([proxy]) => proxy)
-          if (followed.length === 0) return [{ name: "proxy", reason: "none has announced itself" }]
-          // One of several may be gone for good; what it held is elsewhere.
-          return followed.every((proxy) => lost.has(proxy))
-            ? Array.from(lost.values(), ({ reason }) => ({ name: "proxy", reason }))
-            : []
-        },
-
-        refresh: Effect.fnUntraced(function* (edgeId) {
-          const proxy = table.proxyOf(edgeId)
-          if (proxy === undefined) return undefined
-          yield* client.get(`${proxy}/internal/sessions/${edgeId}`).pipe(
-            Effect.flatMap(HttpClientResponse.filterStatusOk),
-            Effect.flatMap(decodeSession),
-            Effect.timeout("1 second"),
-            Effect.match({
-              // What is remembered is what there is.
-              onFailure: () => {},
-              onSuccess: (session) => table.refresh(proxy, session)
-            })
-          )
-          return table.session(edgeId)
-        }),
-
-        close: Effect.fn("Presence.close")(function* (edgeId, reason) {
-          const proxies = table.proxyOf(edgeId) === undefined ? [] : Array.from(followers, ([proxy]) => proxy)
-          const closed = yield* Effect.forEach(
-            proxies,
-            (proxy) =>
-              client.del(`${proxy}/internal/sessions/${edgeId}?reason=${reason}`).pipe(
-                Effect.timeout("3 seconds"),
-                Effect.flatMap((response) =>
-                  response.status === 404
-                    ? Effect.succeed(false)
-                    : Effect.as(HttpClientResponse.filterStatusOk(response), true)
-                ),
-                Effect.mapError((cause) => new ProxyUnavailable({ url: proxy, cause }))
-              ),
-            { concurrency: "unbounded" }
-          )
-          return closed.includes(true)
-        })
-      })
+  const notice = (proxy: string, reason: string, cause: unknown) =>
+    Effect.suspend(() => {
+      const before = lost.get(proxy)
+      lost.set(proxy, { reason, since: before?.since ?? now() })
+      if (before !== undefined && now() - before.since > FORGET_AFTER_MILLIS) table.drop(proxy)
+      return before === undefined
+        ? Effect.annotateLogs(Effect.logWarning("a proxy's events broke off"), {
+            proxy,
+            reason,
+            cause: String(cause)
+          })
+        : Effect.void
     })
+
+  let isListed = false
+  const reconcile = Effect.gen(function* () {
+    const announced = yield* directory.proxies
+    isListed = true
+    for (const proxy of announced) {
+      if (proxies.has(proxy)) continue
+      lost.set(proxy, { reason: "is not followed yet", since: now() })
+      const client = yield* PresenceClient.make({ httpClient, internalKey, silenceMillis, proxyUrl: proxy })
+      proxies.set(proxy, client)
+      yield* FiberMap.run(followers, proxy, follow(proxy, client))
+    }
+    for (const proxy of proxies.keys()) {
+      if (announced.includes(proxy)) continue
+      yield* FiberMap.remove(followers, proxy)
+      proxies.delete(proxy)
+      lost.delete(proxy)
+      withoutFigures.delete(proxy)
+      table.drop(proxy)
+    }
+  }).pipe(
+    // Those that are followed go on being; the directory says in its own log why it is away.
+    Effect.catchTag("DirectoryUnavailable", (error) =>
+      Effect.andThen(
+        isListed ? Effect.logWarning("the list of proxies is not to be had", error) : Effect.void,
+        Effect.sync(() => (isListed = false))
+      )
+    )
   )
 
+  const refreshProxy = (proxy: string, client: PresenceClient.PresenceClient) =>
+    client.list.pipe(
+      Effect.matchCauseEffect({
+        onSuccess: (sessions) =>
+          Effect.sync(() => {
+            withoutFigures.delete(proxy)
+            for (const session of sessions) table.refresh(proxy, session)
+          }),
+        onFailure: (cause) => {
+          if (withoutFigures.has(proxy)) return Effect.void
+          withoutFigures.add(proxy)
+          return Effect.logWarning("a proxy's figures stand still: it does not list its tunnels", cause)
+        }
+      }),
+      Effect.annotateLogs({ proxy })
+    )
+
+  /** Counters change without an event; they are asked for while somebody looks at lists. */
+  const refreshLists = Effect.suspend(() =>
+    now() - listedAt > 2 * listMillis
+      ? Effect.void
+      : Effect.forEach(Array.from(proxies), ([proxy, client]) => refreshProxy(proxy, client), {
+          concurrency: "unbounded",
+          discard: true
+        })
+  )
+
+  yield* reconcile
+  yield* Effect.forkScoped(Effect.repeat(reconcile, Schedule.spaced("2 seconds")))
+  yield* Effect.forkScoped(Effect.repeat(refreshLists, Schedule.spaced(`${listMillis} millis`)))
+
+  return Presence.of({
+    session: (edgeId) => table.session(edgeId),
+    isContended: (edgeId) => table.isContended(edgeId),
+    onlineOf: (tenantId) => {
+      listedAt = now()
+      return table.onlineOf(tenantId)
+    },
+    watch: (onChange) => table.watch(onChange),
+    missing: () => {
+      if (!isListed) return [{ name: "session directory", reason: "does not answer" }]
+      const followed = Array.from(proxies.keys())
+      if (followed.length === 0) return [{ name: "proxy", reason: "none has announced itself" }]
+      // One of several may be gone for good; what it held is elsewhere.
+      return followed.every((proxy) => lost.has(proxy))
+        ? Array.from(lost.values(), ({ reason }) => ({ name: "proxy", reason }))
+        : []
+    },
+
+    refresh: Effect.fnUntraced(function* (edgeId: EdgeId) {
+      const proxy = table.proxyOf(edgeId)
+      const client = proxy === undefined ? undefined : proxies.get(proxy)
+      if (proxy === undefined || client === undefined) return undefined
+      yield* Effect.match(client.get(edgeId), {
+        // What is remembered is what there is.
+        onFailure: () => {},
+        onSuccess: (session) => table.refresh(proxy, session)
+      })
+      return table.session(edgeId)
+    }),
+
+    close: Effect.fn("Presence.close")(function* (edgeId: EdgeId, reason: "disconnected" | "revoked") {
+      const asked = table.proxyOf(edgeId) === undefined ? [] : Array.from(proxies)
+      const closed = yield* Effect.forEach(
+        asked,
+        ([proxy, client]) =>
+          Effect.mapError(
+            client.close(edgeId, reason),
+            (cause) => new ProxyUnavailable({ url: proxy, cause })
+          ),
+        { concurrency: "unbounded" }
+      )
+      return closed.includes(true)
+    })
+  })
+})
+
+const SILENCE_MILLIS = 40_000
 /** A proxy that restarts is back sooner; one whose machine died stays away. */
-const forgetAfterMillis = 5000
-const retryAfter = "500 millis"
-const silence = "40 seconds"
-const listMillis = 10_000
-/** A hundred thousand tunnels in one event. */
-const maxSnapshotBytes = 64 * 1024 * 1024
-
-type ProxyEvent = typeof ProxyEvent.Type
-
-/** As `TunnelEvent` of the proxy, over its event stream. */
-const ProxyEvent = Schema.Union([
-  Schema.Struct({
-    type: Schema.Literal("snapshot"),
-    sessions: Schema.Array(SessionSummary),
-    contended: Schema.Array(EdgeId)
-  }),
-  Schema.Struct({ type: Schema.Literal("online"), session: SessionSummary }),
-  Schema.Struct({ type: Schema.Literal("offline"), edgeId: EdgeId, tenantId: TenantId }),
-  Schema.Struct({
-    type: Schema.Literal("contended"),
-    edgeId: EdgeId,
-    tenantId: TenantId,
-    contended: Schema.Boolean
-  }),
-  Schema.Struct({ type: Schema.Literal("draining") })
-])
-
-const decodeEvent = Schema.decodeUnknownEffect(Schema.fromJsonString(Schema.toCodecJson(ProxyEvent)))
-const decodeSession = HttpClientResponse.schemaBodyJson(Schema.toCodecJson(SessionSummary))
-const decodeSessions = HttpClientResponse.schemaBodyJson(Schema.toCodecJson(Schema.Array(SessionSummary)))
+const FORGET_AFTER_MILLIS = 5_000
+const RETRY_AFTER = "500 millis"
+/** How often a proxy is asked whether it still answers. */
+const ALIVE_EVERY = "2 seconds"
+const LIST_MILLIS = 10_000

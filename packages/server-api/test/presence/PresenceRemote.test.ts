@@ -3,8 +3,7 @@ import { TenantId } from "@edge-relay/domain/ids/TenantId"
 import { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 import { SessionSummary } from "@edge-relay/domain/tunnels/SessionStore"
 import { SessionDirectory } from "@edge-relay/tunnel/directory/SessionDirectory"
-import { NodeHttpClient } from "@effect/platform-node"
-import { Effect, Layer, Redacted, Schema } from "effect"
+import { Context, Effect, Layer, Logger, Redacted, Schema } from "effect"
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
 import { Presence, type PresenceChange } from "@edge-relay/domain/tunnels/Presence"
@@ -33,12 +32,21 @@ const session = (edgeId: EdgeId, connectedAt = "2026-01-01T00:00:00.000Z", bytes
   proxyId: "a"
 })
 
+const offline = {
+  type: "about:blank",
+  title: "Edge has no session",
+  status: 404,
+  code: "edge_session_not_found"
+}
+
 /** A proxy's internal port, which says what a test has it say. */
 class FakeProxy {
   readonly server: Server
   readonly asked: Array<string> = []
   readonly listeners = new Set<ServerResponse>()
   snapshot: { sessions: Array<unknown>; contended: Array<string> } = { sessions: [], contended: [] }
+  /** Whether it takes connections and answers nothing, as a process that stands still. */
+  hangs = false
   answer: (request: IncomingMessage) => { readonly status: number; readonly body?: unknown } = () => ({
     status: 404
   })
@@ -46,9 +54,13 @@ class FakeProxy {
   constructor() {
     this.server = createServer((request, response) => {
       this.asked.push(`${request.method} ${request.url} ${request.headers.authorization}`)
+      if (this.hangs) return
+      if (request.url === "/healthz") return void response.end("{}")
       if (request.url !== "/internal/events") {
         const { body, status } = this.answer(request)
-        response.writeHead(status, { "content-type": "application/json" })
+        response.writeHead(status, {
+          "content-type": status < 400 ? "application/json" : "application/problem+json"
+        })
         return void response.end(body === undefined ? undefined : JSON.stringify(body))
       }
       response.writeHead(200, { "content-type": "text/event-stream" })
@@ -87,12 +99,13 @@ const running = Effect.acquireRelease(
     })
 )
 
-const presenceOf = (url: string) =>
+const presenceOf = (url: string, silenceMillis?: number) =>
   Effect.gen(function* () {
     const context = yield* Layer.build(
-      PresenceRemote.layer({ internalKey: Redacted.make("the key") }).pipe(
-        Layer.provide(Layer.mergeAll(NodeHttpClient.layerUndici, SessionDirectory.layerMemory(url)))
-      )
+      PresenceRemote.layer({
+        internalKey: Redacted.make("the key"),
+        ...(silenceMillis !== undefined && { silenceMillis })
+      }).pipe(Layer.provide(SessionDirectory.layerMemory(url)))
     )
     return yield* Effect.provideContext(Presence, context)
   })
@@ -100,7 +113,7 @@ const presenceOf = (url: string) =>
 const eventually = (isDone: () => boolean) =>
   Effect.gen(function* () {
     while (!isDone()) yield* Effect.sleep("5 millis")
-  }).pipe(Effect.timeout("10 seconds"), Effect.orDie)
+  }).pipe(Effect.timeout("20 seconds"), Effect.orDie)
 
 describe("PresenceRemote", () => {
   it.live("knows what its proxy holds, and hears of each change", () =>
@@ -117,7 +130,13 @@ describe("PresenceRemote", () => {
       const changes: Array<PresenceChange> = []
       const stop = presence.watch((change) => changes.push(change))
       proxy.tell({ type: "online", session: session(edge(2)) })
-      proxy.tell({ type: "contended", edgeId: edge(1), tenantId, tokenId: "tok", contended: false })
+      proxy.tell({
+        type: "contended",
+        edgeId: edge(1),
+        tenantId,
+        tokenId: session(edge(1)).tokenId,
+        contended: false
+      })
       proxy.tell({ type: "offline", edgeId: edge(1), tenantId })
       yield* eventually(() => changes.length === 3)
       stop()
@@ -164,6 +183,59 @@ describe("PresenceRemote", () => {
     })
   )
 
+  it.live("takes edges for offline when their proxy takes connections and answers nothing", () =>
+    Effect.gen(function* () {
+      const { proxy, url } = yield* running
+      proxy.snapshot = { sessions: [session(edge(1))], contended: [] }
+      const presence = yield* presenceOf(url)
+      yield* eventually(() => presence.session(edge(1)) !== undefined)
+      proxy.hangs = true
+      yield* eventually(() => presence.session(edge(1)) === undefined)
+      assert.strictEqual(presence.missing().length, 1)
+      proxy.hangs = false
+      yield* eventually(() => presence.session(edge(1)) !== undefined)
+    })
+  )
+
+  it.live("follows a proxy anew whose events are silent for too long", () =>
+    Effect.gen(function* () {
+      const { proxy, url } = yield* running
+      const presence = yield* presenceOf(url, 1_000)
+      yield* eventually(() => presence.missing().length === 0)
+      yield* eventually(() => proxy.asked.filter((one) => one.includes("/internal/events")).length >= 2)
+    })
+  )
+
+  it.live(
+    "goes on asking other proxies for counters where one does not list its tunnels, and says so once",
+    () =>
+      Effect.gen(function* () {
+        const [bad, good] = [yield* running, yield* running]
+        good.proxy.snapshot = { sessions: [session(edge(1))], contended: [] }
+        bad.proxy.answer = () => ({ status: 500 })
+        good.proxy.answer = () => ({ status: 200, body: [session(edge(1), undefined, 77)] })
+        const lines: Array<unknown> = []
+        const directory = SessionDirectory.layerMemory(bad.url)
+        const both = Layer.effect(
+          SessionDirectory,
+          Effect.map(SessionDirectory, (one) =>
+            SessionDirectory.of({ ...one, proxies: Effect.succeed([bad.url, good.url]) })
+          )
+        ).pipe(Layer.provide(directory))
+        const context = yield* Layer.build(
+          PresenceRemote.layer({ internalKey: Redacted.make("the key"), listMillis: 50 }).pipe(
+            Layer.provide(both),
+            Layer.provide(Logger.layer([Logger.make(({ message }) => void lines.push(message))]))
+          )
+        )
+        const presence = Context.get(context, Presence)
+        yield* eventually(() => presence.onlineOf(tenantId)[0]?.bytesIn === 77)
+        const refusals = () => bad.proxy.asked.filter((one) => one.includes("/internal/sessions")).length
+        yield* eventually(() => presence.onlineOf(tenantId).length === 1 && refusals() >= 3)
+        assert.strictEqual(lines.filter((line) => String(line).includes("figures stand still")).length, 1)
+      })
+  )
+
   it.live("asks for counters as they are now, and shows the last ones where it gets none", () =>
     Effect.gen(function* () {
       const { proxy, url } = yield* running
@@ -187,7 +259,7 @@ describe("PresenceRemote", () => {
       proxy.answer = () => ({ status: 204 })
       assert.isTrue(yield* presence.close(edge(1), "revoked"))
       assert.include(proxy.asked, `DELETE /internal/sessions/${edge(1)}?reason=revoked Bearer the key`)
-      proxy.answer = () => ({ status: 404 })
+      proxy.answer = () => ({ status: 404, body: offline })
       assert.isFalse(yield* presence.close(edge(1), "disconnected"))
       proxy.answer = () => ({ status: 500 })
       assert.strictEqual(

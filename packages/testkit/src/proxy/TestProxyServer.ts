@@ -3,7 +3,7 @@ import { SecureRandom } from "effect/crypto"
 import { AuditLog } from "@edge-relay/domain/audit/AuditLog"
 import { EdgeEvents } from "@edge-relay/domain/edges/EdgeEvents"
 import { Config, type Settings } from "@edge-relay/server-proxy/Config"
-import { Readiness } from "@edge-relay/server-proxy/Readiness"
+import { Readiness } from "@edge-relay/server-kit/Readiness"
 import * as Server from "@edge-relay/server-proxy/Server"
 import { SessionDirectory } from "@edge-relay/tunnel/directory/SessionDirectory"
 import { TunnelDialer } from "@edge-relay/tunnel/link/TunnelDialer"
@@ -49,7 +49,7 @@ export const startServer = Effect.fnUntraced(function* (changes: Partial<Setting
           tokens.layer,
           SecureRandom.layerWebCrypto,
           SessionDirectory.layerMemory("http://127.0.0.1:1"),
-          Readiness.layer([{ name: "database", ready }]),
+          layerReadiness(ready),
           Layer.succeed(Config, { ...settings, ...changes }),
           // What goes wrong here is meant to.
           Logger.layer([])
@@ -72,6 +72,11 @@ export const startServer = Effect.fnUntraced(function* (changes: Partial<Setting
     audit: Context.get(services, AuditLog)
   }
 })
+
+const layerReadiness = (ready: Effect.Effect<void, { readonly reason: string }>) =>
+  Layer.effectDiscard(Effect.flatMap(Readiness, ({ require }) => require("database", ready))).pipe(
+    Layer.provideMerge(Readiness.layer)
+  )
 
 /** As the api dials: over the internal port. */
 export const dialerTo = (internalUrl: string, key: string = internalKey) =>

@@ -1,6 +1,6 @@
 import { request as httpRequest } from "node:http"
 import type { Duplex } from "node:stream"
-import { Effect, Redacted } from "effect"
+import { Effect, Option, Redacted } from "effect"
 import { DialError, EdgeReset, type EdgeStream, ProxyUnavailable } from "@edge-relay/protocol/DialError"
 import {
   decodeAnswer,
@@ -154,8 +154,10 @@ export class ProxyLink {
           : this.#unavailable(new Error("an answer that is none"))
       }
       const stop = PrefixedText.read(stream, { maxBytes: MAX_MESSAGE, timeoutMillis }, (text, failure) => {
-        const answer = text === undefined ? undefined : decodeAnswer(dial, text)
-        if (typeof answer === "string") return resume(Effect.succeed({ stream, protocol: answer }))
+        const answer = text === undefined ? undefined : Option.getOrUndefined(decodeAnswer(text))
+        if (answer !== undefined && "protocol" in answer) {
+          return resume(Effect.succeed({ stream, protocol: answer.protocol }))
+        }
         fail(answer ?? reasonOf(failure))
         stream.destroy()
       })

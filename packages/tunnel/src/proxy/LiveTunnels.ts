@@ -18,6 +18,7 @@ import { Contention, type ContentionOptions } from "./Contention.ts"
 import { EdgeTunnel } from "./EdgeTunnel.ts"
 import { type Claim, SessionDirectory } from "../directory/SessionDirectory.ts"
 import { DialError, EdgeOffline, type EdgeStream } from "@edge-relay/protocol/DialError"
+import type { TunnelEvent } from "@edge-relay/protocol/TunnelEvent"
 import * as TunnelEvents from "./TunnelEvents.ts"
 import * as TunnelMetrics from "./TunnelMetrics.ts"
 
@@ -25,8 +26,6 @@ import * as TunnelMetrics from "./TunnelMetrics.ts"
  * The open tunnels of this proxy: those that have yet to say hello, those in the session store, and those that
  * have left it to drain. A tunnel is in the store, and claimed for this proxy, from its hello to its close.
  */
-
-export type { TunnelEvent } from "./TunnelEvents.ts"
 
 export interface TunnelTotals {
   readonly sessions: number
@@ -50,7 +49,7 @@ export interface LiveTunnels {
     which: (token: AuthenticatedToken) => boolean,
     reason: CloseReason
   ) => Effect.Effect<boolean>
-  readonly events: Stream.Stream<TunnelEvents.TunnelEvent>
+  readonly events: Stream.Stream<TunnelEvent>
   readonly totals: Effect.Effect<TunnelTotals>
   readonly drain: Effect.Effect<void>
 }

@@ -1,32 +1,11 @@
 import { Effect, Option, PubSub, Stream } from "effect"
 import type { TenantId } from "@edge-relay/domain/ids/TenantId"
 import type { EdgeId } from "@edge-relay/domain/ids/EdgeId"
-import { SessionStore, type SessionSummary } from "@edge-relay/domain/tunnels/SessionStore"
-import type { TokenId } from "@edge-relay/domain/ids/TokenId"
+import { SessionStore } from "@edge-relay/domain/tunnels/SessionStore"
 import type { AuthenticatedToken } from "@edge-relay/domain/tunnels/SessionTokens"
+import type { TunnelEvent } from "@edge-relay/protocol/TunnelEvent"
 
-/** What a proxy tells of its tunnels, to whoever follows them: what is the case, then each change. */
-
-export type TunnelEvent =
-  /** The state that the events after it change. Always the first. */
-  | {
-      readonly type: "snapshot"
-      readonly sessions: ReadonlyArray<SessionSummary>
-      readonly contended: ReadonlyArray<EdgeId>
-      readonly draining: boolean
-    }
-  | { readonly type: "online"; readonly session: SessionSummary }
-  | { readonly type: "offline"; readonly edgeId: EdgeId; readonly tenantId: TenantId }
-  /** Two machines fight for one token of the edge; or, with `contended` false, no longer do. */
-  | {
-      readonly type: "contended"
-      readonly edgeId: EdgeId
-      readonly tenantId: TenantId
-      readonly tokenId: TokenId
-      readonly contended: boolean
-    }
-  /** The proxy is going. Open streams go on for a while; new ones had better be opened elsewhere. */
-  | { readonly type: "draining" }
+/** Tells each change of a proxy's tunnels to all that follow them. */
 
 export interface TunnelEvents {
   /** The edge is online here, or no longer. */

@@ -2,7 +2,7 @@ import { connect } from "node:net"
 import type { Duplex } from "node:stream"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Queue, Stream } from "effect"
-import type { TunnelEvent } from "@edge-relay/tunnel/proxy/LiveTunnels"
+import type { TunnelEvent } from "@edge-relay/protocol/TunnelEvent"
 import { type Claim, SessionDirectory } from "@edge-relay/tunnel/directory/SessionDirectory"
 import { eventually, eventuallyEffect } from "@edge-relay/testkit/Eventually"
 import {

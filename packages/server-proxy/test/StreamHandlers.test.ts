@@ -201,7 +201,7 @@ describe("a link", () => {
       const { internalPort, internalUrl } = yield* startServer()
       const path = "/internal/streams"
       assert.strictEqual((yield* upgrade(internalPort, path, "edge-relay-link", "wrong")).status, 401)
-      assert.strictEqual((yield* upgrade(internalPort, path, "websocket")).status, 404)
+      assert.strictEqual((yield* upgrade(internalPort, path, "websocket")).status, 426)
       assert.strictEqual((yield* askJson(`${internalUrl}${path}`)).body.code, "upgrade_required")
     })
   )
@@ -270,7 +270,7 @@ describe("one stream over a connection of its own", () => {
   it.live("is turned down where there is no tunnel", () =>
     Effect.gen(function* () {
       const { internalPort } = yield* startServer()
-      assert.strictEqual((yield* upgrade(internalPort, path, "edge-relay-stream")).status, 404)
+      assert.strictEqual((yield* upgrade(internalPort, path, "edge-relay-stream")).status, 503)
     })
   )
 

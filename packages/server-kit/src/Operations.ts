@@ -1,0 +1,50 @@
+import { Effect, type Layer } from "effect"
+import { HttpRouter, HttpServerResponse } from "effect/http"
+import { PrometheusMetrics } from "effect/observability"
+import * as ProcessMetrics from "./ProcessMetrics.ts"
+import { Readiness } from "./Readiness.ts"
+import type { Route } from "./Routes.ts"
+
+/** What whoever runs a server asks its internal port for, without a key: is it alive, is it ready, its metrics. */
+
+export const routes: ReadonlyArray<Route> = ["/healthz", "/readyz", "/metrics"].map((path) => ({
+  method: "GET",
+  path
+}))
+
+/** `sample` brings the server's own metrics up to date before a scrape; those of the process are sampled here. */
+export const layer = (
+  sample: Effect.Effect<void>
+): Layer.Layer<never, never, HttpRouter.HttpRouter | Readiness> =>
+  HttpRouter.use(
+    Effect.fnUntraced(function* (router) {
+      const readiness = yield* Readiness
+      const processMetrics = yield* ProcessMetrics.make
+      yield* router.add("GET", "/healthz", HttpServerResponse.jsonUnsafe({ status: "ok" }, fresh))
+      yield* router.add("GET", "/readyz", ready(readiness))
+      yield* router.add(
+        "GET",
+        "/metrics",
+        Effect.gen(function* () {
+          yield* sample
+          yield* processMetrics.sample
+          return HttpServerResponse.text(yield* PrometheusMetrics.format(), {
+            ...fresh,
+            contentType: "text/plain; version=0.0.4; charset=utf-8"
+          })
+        })
+      )
+    })
+  )
+
+/** 200, or 503 with what is missing. */
+export const ready = (
+  readiness: Readiness["Service"]
+): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
+  Effect.map(readiness.missing, (missing) =>
+    missing.length === 0
+      ? HttpServerResponse.jsonUnsafe({ status: "ready", missing }, fresh)
+      : HttpServerResponse.jsonUnsafe({ status: "not_ready", missing }, { ...fresh, status: 503 })
+  )
+
+const fresh = { headers: { "cache-control": "no-store" } }
