@@ -42,4 +42,5 @@ export const parse = (edgeDomain: string, host: string): EdgeHost | "unknown" | 
   return service !== defaultService && servicePattern.test(service) ? { edgeId, service } : "unknown"
 }
 
-const withoutPort = (host: string): string => host.replace(/:\d*$/, "")
+/** Also without the dot of the root: browsers take `host.` for another host, and it must not be ours. */
+const withoutPort = (host: string): string => host.replace(/\.?(?::\d*)?$/, "")

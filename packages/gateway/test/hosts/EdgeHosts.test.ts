@@ -137,7 +137,14 @@ describe("an edge's own host", () => {
         seen.map(({ url }) => url),
         ["/api/auth/me", `/api/edges/${edgeId}/http/x`]
       )
-      for (const on of ["edges.test:3721", "nothing.edges.test", `a.${hostOf(edgeId)}`]) {
+      const others = [
+        "edges.test:3721",
+        "nothing.edges.test",
+        `a.${hostOf(edgeId)}`,
+        "EDGES.test.:80",
+        "x.edges.test."
+      ]
+      for (const on of others) {
         const answer = yield* at("/", { on })
         assert.deepStrictEqual([answer.status, code(answer)], [404, "edge_not_found"], on)
       }
@@ -358,6 +365,62 @@ describe("an edge's own host", () => {
 })
 
 describe("our origin", () => {
+  it.live("asks anew who it is for each request of a connection that several people share", () =>
+    Effect.gen(function* () {
+      const { edgeId, gateway, seen } = yield* page
+      const request = (cookie: string, last = false) =>
+        `GET /api/edges/${edgeId}/http/ HTTP/1.1\r\nHost: relay.test\r\nCookie: ${cookie}\r\n${last ? "Connection: close\r\n" : ""}\r\n`
+      const answers = yield* sendRaw(
+        gateway.port,
+        request(gateway.cookie) +
+          request(gateway.strangersCookie) +
+          request("a=1") +
+          request(gateway.cookie, true)
+      )
+      const statuses = Array.from(answers.matchAll(/HTTP\/1\.1 (\d{3}) /g), ([, status]) => status)
+      assert.deepStrictEqual(statuses, ["200", "404", "401", "200"])
+      assert.strictEqual(seen.length, 2)
+    }).pipe(Effect.provide(layer))
+  )
+
+  it.live("lets an edge say only what is on the list", () =>
+    Effect.gen(function* () {
+      const gateway = yield* TestGateway
+      const refused = [
+        "WWW-Authenticate",
+        "Refresh",
+        "Speculation-Rules",
+        "Reporting-Endpoints",
+        "Attribution-Reporting-Register-Source",
+        "Observe-Browsing-Topics",
+        "Activate-Storage-Access",
+        "Critical-CH",
+        "Accept-CH",
+        "Origin-Agent-Cluster",
+        "Set-Cookie",
+        "Access-Control-Allow-Origin",
+        "Clear-Site-Data",
+        "Strict-Transport-Security",
+        "Content-Security-Policy-Report-Only",
+        "X-Accel-Redirect",
+        "X-Sendfile",
+        "Something-New"
+      ]
+      const passed = ["ETag", "Content-Language", "X-Total-Count", "Retry-After", "Content-Disposition"]
+      const port = yield* httpOrigin((_request, response) => {
+        response
+          .writeHead(
+            200,
+            [...refused, ...passed].flatMap((name) => [name, "1"])
+          )
+          .end()
+      })
+      const answer = yield* ask(gateway, `/api/edges/${yield* gateway.addEdge(port)}/http/`)
+      for (const name of refused) assert.deepStrictEqual(valuesOf(answer, name.toLowerCase()), [], name)
+      for (const name of passed) assert.deepStrictEqual(valuesOf(answer, name.toLowerCase()), ["1"], name)
+    }).pipe(Effect.provide(layer))
+  )
+
   it.live("refuses TRACE", () =>
     Effect.gen(function* () {
       const gateway = yield* TestGateway
