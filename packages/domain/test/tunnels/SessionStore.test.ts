@@ -243,6 +243,9 @@ const Operation = Schema.Union([
 const Program = Schema.Array(Operation).check(Schema.isMinLength(5), Schema.isMaxLength(30))
 const SILENCE = 30_000
 
+/** `npm run interleavings` asks for ten thousand, three times. */
+const interleavings = Number(process.env["INTERLEAVINGS"] ?? 3000)
+
 describe("SessionStore, whatever happens", () => {
   it.effect.prop(
     "does in one fiber exactly what a map does",
@@ -351,6 +354,6 @@ describe("SessionStore, whatever happens", () => {
         }
         assert.strictEqual(timeouts, expired)
       }).pipe(Effect.provide(SessionStore.layer, { local: true })),
-    { arbitrary: { runs: 3_000 }, timeout: 120_000 }
+    { arbitrary: { runs: interleavings }, timeout: interleavings * 40 }
   )
 })
