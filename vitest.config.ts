@@ -22,7 +22,7 @@ export default defineConfig({
     pool: "forks",
     // Two cores: more workers than that only make the real processes that tests start wait for each other.
     maxWorkers: 2,
-    testTimeout: 60_000,
+    testTimeout: 120_000,
     hookTimeout: 120_000
   }
 })

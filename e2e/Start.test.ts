@@ -12,14 +12,12 @@ import { addresses, agent, edgesOf, folder, pairingCode, signIn } from "@edge-re
 const start = "packages/devkit/src/start.ts"
 
 describe("npm start", () => {
-  it("brings up everything within 10 seconds, and a second edge can be paired and reached by hand", async () => {
+  it("brings up everything, and a second edge can be paired and reached by hand", async () => {
     await using home = await folder()
     await using state = await folder()
     const at = await addresses()
-    const began = performance.now()
     await using system = new Program(start, [], at.env, home.path)
-    await system.printed(/Ctrl-C/, 10)
-    assert.isBelow(performance.now() - began, 10_000)
+    await system.printed(/Ctrl-C/)
     assert.include(system.output, at.api)
     assert.include(system.output, "alice")
     assert.include(system.output, ".edge-relay")

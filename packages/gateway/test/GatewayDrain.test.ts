@@ -45,7 +45,7 @@ describe("Gateway, while a proxy drains", () => {
           request.resume().once("end", () => setTimeout(() => response.end("ok"), 20))
         })
         // What is under way when it is over is cut off.
-        const drainSeconds = 12
+        const drainSeconds = 600
         const first = yield* startProxy(database, { DRAIN_SECONDS: String(drainSeconds) })
         const second = yield* startProxy(database)
         // A load balancer, which sends new connections to whichever is ready.
@@ -97,11 +97,10 @@ describe("Gateway, while a proxy drains", () => {
           yield* eventually("work", () => working.done > 50)
 
           target = second.tunnelPort
-          const begun = performance.now()
+          // It ends when its streams have, and not when time is up, which this test would not outlast.
           const stopped = first.program.stop("SIGTERM")
           yield* eventuallyEffect("online at the second", isOnline(second.internalUrl, edgeId))
           assert.strictEqual(yield* Effect.promise(() => stopped), 0)
-          assert.isBelow(performance.now() - begun, (drainSeconds - 2) * 1000)
           const done = working.done
           yield* eventually("work at the second alone", () => working.done > done + 50)
           working.isOver = true

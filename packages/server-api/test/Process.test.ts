@@ -30,7 +30,7 @@ describe("npm run api", () => {
         OIDC_CLIENT_ID: "edge-relay",
         PROXY_INTERNAL_URL: `http://127.0.0.1:${nobody}`,
         DATABASE_URL: `sqlite:${join(folder, `${port}.db`)}`,
-        DRAIN_SECONDS: "10"
+        DRAIN_SECONDS: "600"
       },
       url: `http://127.0.0.1:${port}`,
       internalUrl: `http://127.0.0.1:${internalPort}`
@@ -129,7 +129,6 @@ describe("npm run api", () => {
       (status) => status === 200
     )
 
-    const began = performance.now()
     const exited = api.stop("SIGTERM")
     await until(
       () => statusOf(`${internalUrl}/readyz`),
@@ -143,9 +142,8 @@ describe("npm run api", () => {
     )
     slow.end(body.slice(5))
     assert.strictEqual(await answered.promise, 201)
+    // Not when time is up, which this test would not outlast, but when the last one has gone.
     assert.strictEqual(await exited, 0, api.output)
-    // Not when time was up, but when the last one had gone.
-    assert.isBelow(performance.now() - began, 8000)
   })
 
   it("writes a line for each request, with its id, and without what its query holds", async () => {
@@ -214,6 +212,6 @@ describe("npm run api", () => {
       await until(exchange, ({ status }) => status === 503)
       assert.strictEqual(await api.stop("SIGTERM"), 0, api.output)
     },
-    60_000
+    240_000
   )
 })

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Layer, Logger, Option, Scope, Tracer } from "effect"
 import * as Tracing from "../src/Tracing.ts"
 import { eventually } from "@edge-relay/testkit/Eventually"
+import { within } from "@edge-relay/testkit/Within"
 import { TestCollector } from "@edge-relay/testkit/TestCollector"
 
 const traceId = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -152,18 +153,14 @@ describe("Tracing", () => {
         else collector.answer = answer
         const scope = yield* Scope.make()
         const context = yield* Scope.provide(build({ endpoint: url }), scope)
-        const began = performance.now()
         for (let round = 0; round < 5; round++) {
           yield* burst(context)
           yield* Effect.sleep("20 millis")
         }
-        assert.isBelow(performance.now() - began, 5000)
         // What came after the first few batches was let go, not kept for later.
         assert.isAtMost(collector.mostOpen, 8)
         assert.isAtMost(collector.requests, 16)
-        const stopped = performance.now()
-        yield* Scope.close(scope, Exit.void)
-        assert.isBelow(performance.now() - stopped, 3000)
+        yield* within(3, "the end", Scope.close(scope, Exit.void))
         assert.deepStrictEqual(warnings, [["traces are lost: the collector does not take them"]])
       }).pipe(Effect.provide(Logger.layer([Logger.make(({ message }) => warnings.push(message))])))
     }

@@ -4,6 +4,7 @@ import { Effect, Fiber, Redacted } from "effect"
 import * as TunnelClient from "@edge-relay/tunnel/agent/TunnelClient"
 import { Program } from "@edge-relay/testkit/Program"
 import { eventually, eventuallyEffect } from "@edge-relay/testkit/Eventually"
+import { within } from "@edge-relay/testkit/Within"
 import { connectRaw } from "@edge-relay/testkit/tunnel/RawAgent"
 import { startRelay } from "@edge-relay/testkit/TcpRelay"
 import { closed } from "@edge-relay/testkit/Streams"
@@ -15,15 +16,15 @@ import { ask, askJson } from "@edge-relay/testkit/proxy/TestProxyServer"
 /** Quick enough for a test. */
 const impatient = { HEARTBEAT_SECONDS: "0.1", SILENCE_SECONDS: "1", HANDSHAKE_SECONDS: "1" }
 
-const startAgent = (url: string, token: string, port: number) =>
+const startAgent = (url: string, token: string, port: number, silenceMillis = 1000) =>
   Effect.forkScoped(
     TunnelClient.run({
       url,
       token: Redacted.make(token),
       services: new Map([["http", { host: "127.0.0.1", port }]]),
       reconnect: { firstMillis: 50, maxMillis: 200, healthyMillis: 60_000, displacedMillis: 500 },
-      silenceMillis: 1_000,
-      handshakeMillis: 2_000
+      silenceMillis,
+      handshakeMillis: silenceMillis * 2
     })
   )
 
@@ -141,14 +142,16 @@ describe("a network", () => {
         const database = yield* startDatabase
         const edge = yield* database.newEdge("box")
         const origin = yield* startOrigin
-        const proxy = yield* startProxy(database)
+        // What is slow here is the network, and on a busy machine the rest: nobody is to take it for gone.
+        const patient = { HANDSHAKE_SECONDS: "60", HEARTBEAT_SECONDS: "20", SILENCE_SECONDS: "120" }
+        const proxy = yield* startProxy(database, patient)
         const relay = yield* startRelay(() => proxy.tunnelPort)
         relay.forward = (chunk, to) => {
           for (const byte of chunk) to.write(Buffer.from([byte]))
         }
-        yield* startAgent(`ws://127.0.0.1:${relay.port}`, edge.token, origin.port)
+        yield* startAgent(`ws://127.0.0.1:${relay.port}`, edge.token, origin.port, 120_000)
         yield* works(proxy, edge)
-        const size = 100_000
+        const size = 50_000
         const trickled = yield* fetchThrough(proxy.dialer, edge.edgeId, `/bytes/${size}`)
         assert.strictEqual(sha256(trickled.body), sha256(bytesAt(0, size)))
         // In order, each 60 ms late.
@@ -156,7 +159,7 @@ describe("a network", () => {
         const late = yield* fetchThrough(proxy.dialer, edge.edgeId, `/bytes/${size}`)
         assert.strictEqual(sha256(late.body), sha256(bytesAt(0, size)))
       }),
-    60_000
+    180_000
   )
 
   it.live(
@@ -209,17 +212,21 @@ describe("a client", () => {
         const database = yield* startDatabase
         const edge = yield* database.newEdge("box")
         const proxy = yield* startProxy(database, impatient)
-        const startedAt = performance.now()
         const silent = connect(proxy.tunnelPort, "127.0.0.1")
         const slow = connect(proxy.tunnelPort, "127.0.0.1")
         slow.write("GET /tunnel/connect HTTP/1.1\r\nHost: x\r\nX-")
         const trickle = setInterval(() => slow.write("x"), 50)
         // The upgrade is done, and the hello never comes.
         const mute = yield* connectRaw(proxy.tunnelUrl, { token: edge.token, hello: "" })
-        yield* Effect.promise(() => Promise.all([closed(silent.resume()), closed(slow.resume())]))
+        const both = Effect.promise(() => Promise.all([closed(silent.resume()), closed(slow.resume())]))
+        yield* within(10, "both to be closed", both)
         clearInterval(trickle)
-        assert.strictEqual((yield* Effect.promise(() => mute.closed)).code, 4009)
-        assert.isBelow(performance.now() - startedAt, 10_000)
+        const { code } = yield* within(
+          10,
+          "the third to be closed",
+          Effect.promise(() => mute.closed)
+        )
+        assert.strictEqual(code, 4009)
       }),
     60_000
   )

@@ -1,9 +1,9 @@
 import { Effect, Schedule } from "effect"
 
-/** Waits until a condition holds, asking every few milliseconds for up to 10 seconds of real time. */
+/** Waits until a condition holds, asking every few milliseconds for up to 30 seconds of real time, or longer on a busy machine. */
 export const eventually = (what: string, condition: () => boolean): Effect.Effect<void> =>
   Effect.suspend(() => (condition() ? Effect.void : Effect.fail("not yet"))).pipe(
-    Effect.retry(Schedule.max([Schedule.spaced("5 millis"), Schedule.recurs(2_000)])),
+    Effect.retry(Schedule.max([Schedule.spaced("5 millis"), Schedule.recurs(6_000)])),
     Effect.catch(() => Effect.die(new Error(`waited in vain for: ${what}`)))
   )
 
@@ -15,7 +15,7 @@ export const eventuallyEffect = <E, R>(
   condition.pipe(
     Effect.repeat({
       until: (holds) => holds,
-      schedule: Schedule.max([Schedule.spaced("5 millis"), Schedule.recurs(2_000)])
+      schedule: Schedule.max([Schedule.spaced("5 millis"), Schedule.recurs(6_000)])
     }),
     Effect.flatMap((holds) => (holds ? Effect.void : Effect.die(new Error(`waited in vain for: ${what}`))))
   )

@@ -39,10 +39,10 @@ export const freePort = (): Promise<number> =>
   })
 
 export const until = async <A>(ask: () => Promise<A>, isGood: (answer: A) => boolean): Promise<A> => {
-  for (const end = Date.now() + 20_000; ;) {
+  for (const end = Date.now() + 60_000; ;) {
     const answer = await ask().catch(() => undefined)
     if (answer !== undefined && isGood(answer)) return answer
-    if (Date.now() > end) throw new Error(`still not so after 20 s: ${JSON.stringify(answer)}`)
+    if (Date.now() > end) throw new Error(`still not so after 60 s: ${JSON.stringify(answer)}`)
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
 }

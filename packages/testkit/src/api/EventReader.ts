@@ -59,7 +59,7 @@ export class EventReader {
       Effect.tap((reader) => reader.until(() => reader.lastEventId !== "" || reader.isEnded))
     )
 
-  /** Waits until something is the case, looking again with everything that arrives; five seconds at most. */
+  /** Waits until something is the case, looking again with everything that arrives; half a minute at most. */
   until(isDone: () => boolean): Effect.Effect<void> {
     return Effect.callback<void>((resume) => {
       const look = () => {
@@ -67,7 +67,7 @@ export class EventReader {
         else this.#onChange.push(look)
       }
       look()
-    }).pipe(Effect.timeout("5 seconds"), Effect.orDie)
+    }).pipe(Effect.timeout("30 seconds"), Effect.orDie)
   }
 
   take(count: number): Effect.Effect<ReadonlyArray<ReadEvent>> {

@@ -147,7 +147,7 @@ export const refuses = Effect.fnUntraced(function* (walked: Walked, cookie: stri
 export const withoutSession: {
   readonly [what: string]: (walked: Walked) => Effect.Effect<string | undefined>
 } = {
-  "answers 401 without a cookie": () => Effect.succeed(undefined),
+  "answers 401 without a cookie": () => Effect.undefined,
   "answers 401 to a tampered cookie": ({ signIn }) => Effect.map(signIn("alice"), tamper),
   "answers 401 to a cookie that is there twice": ({ signIn }) =>
     Effect.map(signIn("alice"), (cookie) => `${cookie}; ${cookie}`),
