@@ -86,9 +86,7 @@ const stillLonger = [
   "packages/gateway/src/exchange/Exchange.ts",
   "packages/testkit/src/api/TestApi.ts",
   "packages/testkit/src/contract/SignInSessionsContract.ts",
-  "packages/testkit/src/gateway/TestGateway.ts",
-  "packages/yamux/src/Channel.ts",
-  "packages/yamux/src/Session.ts"
+  "packages/testkit/src/gateway/TestGateway.ts"
 ]
 
 export default defineConfig({

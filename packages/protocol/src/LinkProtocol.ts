@@ -58,6 +58,8 @@ export const linkOptions: Partial<SessionOptions> = {
   sessionBudget: 1024 * 1024 * 1024,
   resetBurst: 1_000_000,
   resetsPerSecond: 1_000_000,
+  uselessFrameBurst: 100_000_000,
+  uselessFramesPerSecond: 10_000_000,
   keepAliveMillis: 10_000,
   keepAliveTimeoutMillis: 10_000
 }

@@ -1,14 +1,10 @@
-import { Acceptor } from "./Acceptor.ts"
-import { Channels } from "./Channels.ts"
-import { Deadlines } from "./Deadlines.ts"
-import { Dispatcher } from "./Dispatcher.ts"
 import { FrameType, GoAwayCode, UINT32_MAX } from "./Frame.ts"
-import { FrameReader } from "./FrameReader.ts"
-import { Inflow } from "./Inflow.ts"
-import { Liveness } from "./Liveness.ts"
-import { OpenSlots } from "./OpenSlots.ts"
-import { Outbox } from "./Outbox.ts"
-import { Pings } from "./Pings.ts"
+import { Deadlines } from "./internal/Deadlines.ts"
+import { Dispatcher } from "./internal/Dispatcher.ts"
+import { FrameReader } from "./internal/FrameReader.ts"
+import { Inflow } from "./internal/Inflow.ts"
+import { Liveness } from "./internal/Liveness.ts"
+import { Outbox } from "./internal/Outbox.ts"
 import {
   closedError,
   CloseCode,
@@ -17,35 +13,18 @@ import {
   remoteError,
   transportError,
   violation
-} from "./SessionEnd.ts"
-import type { SessionEnd } from "./SessionEnd.ts"
+} from "./internal/SessionEnd.ts"
+import type { SessionEnd } from "./internal/SessionEnd.ts"
+import { StreamTable } from "./internal/StreamTable.ts"
 import { resolveSessionOptions } from "./SessionOptions.ts"
 import type { SessionOptions } from "./SessionOptions.ts"
+import type { SessionStats } from "./SessionStats.ts"
 import type { Stream } from "./Stream.ts"
 import type { Transport } from "./Transport.ts"
 import { SessionError } from "./YamuxError.ts"
 
 /** Who opened the transport is the client, and has the odd stream ids. */
 export type Role = "client" | "server"
-
-export interface SessionStats {
-  /** Open now, of both ends. */
-  readonly streams: number
-  readonly streamsOpened: number
-  readonly streamsAccepted: number
-  /** Payload of DATA frames. */
-  readonly bytesIn: number
-  readonly bytesOut: number
-  /** All that went over the transport, headers included. */
-  readonly wireBytesIn: number
-  readonly wireBytesOut: number
-  readonly framesIn: number
-  readonly framesOut: number
-  /** Received and not yet read by the application. */
-  readonly unreadBytes: number
-  /** By pings, in milliseconds; undefined before the first. */
-  readonly roundTripMillis: number | undefined
-}
 
 /**
  * One yamux session over one transport. It owns the transport, and is driven by it alone: no frame waits for
@@ -70,12 +49,9 @@ export class Session {
   readonly #dispatcher: Dispatcher
   readonly #reader: FrameReader
   readonly #outbox: Outbox
-  readonly #pings: Pings
   readonly #inflow: Inflow
   readonly #liveness: Liveness
-  readonly #slots: OpenSlots
-  readonly #acceptor: Acceptor
-  readonly #channels: Channels
+  readonly #streams: StreamTable
   readonly #deadlines: Deadlines
 
   #nextId: number
@@ -88,37 +64,32 @@ export class Session {
   /** Throws `SessionError` "invalid_options". */
   constructor(role: Role, transport: Transport, given?: Partial<SessionOptions>) {
     const options = resolveSessionOptions(given)
-    const { firstStreamId, maxFramePayload, sendHighWater, acceptBacklog, timers } = options
     this.#transport = transport
     this.#options = options
-    this.#nextId = firstStreamId ?? (role === "client" ? 1 : 2)
-    const liveness = new Liveness(options)
-    const outbox = new Outbox(transport, sendHighWater, maxFramePayload, timers.now)
-    const pings = new Pings(timers, outbox, liveness)
-    const inflow = new Inflow(transport, outbox, pings, options)
-    const slots = new OpenSlots(acceptBacklog, outbox)
-    const acceptor = new Acceptor(options, (error) => this.onHandlerError(error))
-    const channels = new Channels(outbox, inflow, slots, options)
-    const all = { options, transport, outbox, pings, inflow, liveness, slots, acceptor, channels }
+    this.#nextId = options.firstStreamId ?? (role === "client" ? 1 : 2)
+    const outbox = new Outbox(transport, options, () => this.#deadlines.wake())
+    const liveness = new Liveness(options, outbox)
+    const inflow = new Inflow(transport, outbox, liveness, options)
+    const streams = new StreamTable(options, outbox, inflow, (error) => this.onHandlerError(error))
     const parts = {
-      ...all,
+      options,
+      outbox,
+      liveness,
+      inflow,
+      streams,
       peerIsOdd: role === "server",
       onGoAway: (code: number) => this.#onGoAwayFrame(code),
       onRoundTrip: (millis: number) => this.#guard(() => this.onRoundTrip(millis)),
       onStrayData: (id: number, bytes: number) => this.#guard(() => this.onStrayData(id, bytes)),
       end: (error: Error | undefined, ending: SessionEnd) => this.#end(error, ending)
     }
-    this.#liveness = liveness
     this.#outbox = outbox
-    this.#pings = pings
+    this.#liveness = liveness
     this.#inflow = inflow
-    this.#slots = slots
-    this.#acceptor = acceptor
-    this.#channels = channels
+    this.#streams = streams
     this.#dispatcher = new Dispatcher(parts)
     this.#reader = new FrameReader(this.#dispatcher)
     this.#deadlines = new Deadlines(parts)
-    outbox.deadlines = this.#deadlines
     transport.onDrain = () => this.#onDrain()
     transport.onClose = (error) => this.#onTransportClose(error)
     transport.onProtocolError = (message) => this.#fail(violation(message))
@@ -127,11 +98,11 @@ export class Session {
 
   /** Inbound streams. Those that come before it is set wait for it, up to `acceptBacklog`. */
   get onStream(): (stream: Stream) => void {
-    return this.#acceptor.handler ?? ignore
+    return this.#streams.onStream ?? ignore
   }
 
   set onStream(handler: (stream: Stream) => void) {
-    this.#acceptor.handler = handler
+    this.#streams.onStream = handler
   }
 
   /** Over: nothing more is sent or received. */
@@ -155,7 +126,7 @@ export class Session {
 
   get stats(): SessionStats {
     return {
-      streams: this.#channels.size,
+      streams: this.#streams.size,
       streamsOpened: this.#opened,
       streamsAccepted: this.#dispatcher.accepted,
       bytesIn: this.#dispatcher.bytes,
@@ -165,7 +136,7 @@ export class Session {
       framesIn: this.#dispatcher.frames,
       framesOut: this.#outbox.frames,
       unreadBytes: this.#inflow.unread,
-      roundTripMillis: this.#pings.roundTrip
+      roundTripMillis: this.#liveness.roundTrip
     }
   }
 
@@ -178,26 +149,24 @@ export class Session {
     const { maxStreams } = this.#options
     if (this.#closed || this.#closing !== undefined) throw closedError()
     if (this.#remoteGoAway) throw new SessionError("remote_going_away", "the peer takes no new streams")
-    if (this.#channels.size >= maxStreams) {
-      throw new SessionError("too_many_streams", `${this.#channels.size} streams are open, the most allowed`)
+    if (this.#streams.size >= maxStreams) {
+      throw new SessionError("too_many_streams", `${this.#streams.size} streams are open, the most allowed`)
     }
     const id = this.#nextId
     if (id > UINT32_MAX) throw new SessionError("streams_exhausted", `stream id ${id} exceeds ${UINT32_MAX}`)
     this.#nextId += 2
     this.#opened++
-    const channel = this.#channels.open(id, true)
-    this.#slots.request(channel, this.#inflow.clogged)
-    return channel.stream
+    return this.#streams.openOutbound(id).stream
   }
 
   /** Round trip in milliseconds. Rejects with "ping_timeout", or with the session's end. */
   ping(timeoutMillis: number = this.#options.keepAliveTimeoutMillis): Promise<number> {
-    return this.#closed ? Promise.reject(closedError()) : this.#pings.request(timeoutMillis)
+    return this.#closed ? Promise.reject(closedError()) : this.#liveness.request(timeoutMillis)
   }
 
   /** Asks the peer for a sign of life, which `lastReceivedAt` and `onRoundTrip` show. Costs less than `ping`. */
   measure(): void {
-    if (!this.#closed) this.#pings.measure()
+    if (!this.#closed) this.#liveness.measure()
   }
 
   /** Tells the peer to open no more streams, and refuses those that it does. Live ones go on. */
@@ -232,8 +201,9 @@ export class Session {
   }
 
   #onData(chunk: Buffer): void {
-    this.#liveness.received(chunk.length)
     try {
+      if (chunk.length === 0) return this.#dispatcher.countUseless()
+      this.#liveness.received(chunk.length)
       this.#reader.push(chunk)
     } catch (error) {
       if (!(error instanceof SessionError)) throw error
@@ -260,9 +230,8 @@ export class Session {
   // The end
 
   #onDrain(): void {
-    this.#liveness.wrote()
-    this.#outbox.flush()
-    if (!this.#inflow.clogged) this.#slots.refill()
+    this.#outbox.drained()
+    if (!this.#inflow.clogged) this.#streams.beginWaiting()
     this.#regulate()
   }
 
@@ -276,8 +245,8 @@ export class Session {
   #closeIfFlushed(): void {
     if (this.#closed) return
     this.#outbox.flush()
-    if (!this.#outbox.idle) return
-    for (const channel of this.#channels.values()) if (channel.stream.writableLength > 0) return
+    if (!this.#outbox.empty) return
+    for (const state of this.#streams.values()) if (state.stream.writableLength > 0) return
     this.#finishClosing()
   }
 
@@ -304,10 +273,8 @@ export class Session {
       transport.close(ending.closeCode, ending.closeReason)
     }
     const reason = error ?? closedError()
-    this.#slots.clear()
-    this.#acceptor.clear()
-    this.#channels.fail(reason)
-    this.#pings.fail(reason)
+    this.#streams.fail(reason)
+    this.#liveness.fail(reason)
     this.#guard(() => this.onClose(error))
   }
 

@@ -23,6 +23,7 @@ export interface Transport {
   close(code?: number, reason?: string): void
   /** Ends at once. What was sent may be lost. */
   terminate(): void
+  /** An empty chunk stands for a message that carried nothing: it counts as a frame that moves nothing. */
   onData: (chunk: Buffer) => void
   /** Some of `bufferedAmount` was written out. */
   onDrain: () => void

@@ -9,6 +9,8 @@ export type YamuxErrorCode =
   | "remote_unknown_error"
   /** The peer opened and reset streams, or asked for refused ones, faster than allowed. */
   | "too_many_resets"
+  /** The peer sent more frames that move nothing than allowed. */
+  | "too_many_useless_frames"
   /** The transport ended in the middle of a frame. */
   | "unexpected_end"
   /** The transport ended. */

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto"
 import { once } from "node:events"
 import { assert, describe, it } from "@effect/vitest"
-import { ReceiveWindow } from "../src/ReceiveWindow.ts"
+import { ReceiveWindow } from "../src/internal/ReceiveWindow.ts"
 import { Session } from "../src/Session.ts"
 import type { Stream } from "../src/Stream.ts"
 import { memoryInUse } from "./support/Heap.ts"
@@ -172,12 +172,12 @@ describe("yamux windows, receiving", () => {
     assert.strictEqual(peer.session.stats.streams, 0)
   })
 
-  it("Y46 empty DATA frames, a million of them, make no event and cost no memory", async () => {
+  it("Y46 empty DATA frames, a hundred thousand of them, make no event and cost no memory", async () => {
     const { peer, stream } = await withStream()
     const events = watch(stream)
     const many = Buffer.concat(Array.from({ length: 10_000 }, () => data(1, "")))
     const before = await memoryInUse()
-    for (let n = 0; n < 100; n++) peer.feed(many)
+    for (let n = 0; n < 10; n++) peer.feed(many)
     assert.isBelow((await memoryInUse()) - before, 1_000_000)
     peer.feed(data(1, "x"))
     assert.deepStrictEqual(events, ["x"])

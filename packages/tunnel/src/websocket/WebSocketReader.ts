@@ -1,7 +1,10 @@
 import bufferUtil from "bufferutil"
 
 export interface MessageHandler {
-  /** The next part of the binary messages, unmasked. Where one message ends and another begins is not told. */
+  /**
+   * The next part of the binary messages, unmasked. Where one message ends and another begins is not told. Empty for
+   * a frame without payload.
+   */
   readonly onPayload: (chunk: Buffer) => void
   /** A whole control frame (ping, pong, close) as it came, header and mask included. */
   readonly onControl: (frame: Buffer<ArrayBuffer>) => void
@@ -16,6 +19,8 @@ const LONGEST_HEADER = 14
 
 /** Section 5.5: a control frame's payload is at most 125 bytes. */
 const LONGEST_CONTROL = 125
+
+const EMPTY = Buffer.alloc(0)
 
 /** Where the reader stands. "control": in the payload of a control frame. */
 type State = "header" | "payload" | "control" | "stopped"
@@ -142,7 +147,10 @@ export class WebSocketReader {
       return length
     }
     this.#fragmented = !final
-    if (this.#payloadLeft === 0) return length
+    if (this.#payloadLeft === 0) {
+      this.#handler.onPayload(EMPTY)
+      return length
+    }
     this.#state = "payload"
     // A copy: the chunk around it should not live longer for four bytes.
     if (masked) this.#mask = Buffer.from(source.subarray(offset + maskAt, offset + length))

@@ -19,6 +19,8 @@ const LONGEST_REASON = 123
 const TURN_MILLIS = 10
 const closings = new PacedQueue(TURN_MILLIS)
 
+const EMPTY = Buffer.alloc(0)
+
 const sendOptions = { binary: true, compress: false, fin: true }
 
 /**
@@ -161,7 +163,11 @@ export class WebSocketTransport implements Transport {
     paceClosing(socket)
     const reader = new WebSocketReader(!this.#client, {
       onPayload: (chunk) => this.#receive(chunk),
-      onControl: (frame) => void toWebSocket.call(socket, frame),
+      onControl: (frame) => {
+        toWebSocket.call(socket, frame)
+        // A ping or pong carries nothing: the session counts it.
+        this.#receive(EMPTY)
+      },
       onInvalid: (message) => {
         this.#broken = true
         this.onProtocolError(message)
@@ -183,6 +189,7 @@ export class WebSocketTransport implements Transport {
 
   #receive(chunk: Buffer): void {
     if (this.#onData !== undefined) return this.#onData(chunk)
+    if (chunk.length === 0) return
     this.#early.push(chunk)
     this.#webSocket.pause()
   }

@@ -57,6 +57,23 @@ describe("WebSocketTransport", () => {
     assert.isFalse(session.closed)
   })
 
+  it("gives out an empty chunk for each ping, pong and empty message, for the session to count", async () => {
+    const { peer, transport } = await connect()
+    const chunks: Array<string> = []
+    const last = new Promise<void>((resolve) => {
+      transport.onData = (chunk) => {
+        chunks.push(chunk.toString())
+        if (chunk.toString() === "last") resolve()
+      }
+    })
+    peer.ping()
+    peer.pong("with a payload")
+    peer.send(Buffer.alloc(0))
+    peer.send(Buffer.from("last"))
+    await last
+    assert.deepStrictEqual(chunks, ["", "", "", "last"])
+  })
+
   it("Y08 ignores an empty message, and takes a text message for a protocol error", async () => {
     const { peer, transport } = await connect()
     const { ended } = sessionOver(transport)

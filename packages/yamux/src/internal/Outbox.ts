@@ -1,6 +1,8 @@
-import type { Channel } from "./Channel.ts"
-import { FrameType, HEADER_LENGTH, writeHeader } from "./Frame.ts"
-import type { Transport } from "./Transport.ts"
+import { FrameType, HEADER_LENGTH, writeHeader } from "../Frame.ts"
+import type { SessionOptions } from "../SessionOptions.ts"
+import type { StreamState } from "./StreamState.ts"
+import type { Transport } from "../Transport.ts"
+import { SessionError } from "../YamuxError.ts"
 
 /** Small frames of a turn leave together in messages of at most this size. */
 const BATCH = 64 * 1024
@@ -23,7 +25,7 @@ const SLOW_MILLIS = 50
 let scratch: Buffer | undefined = undefined
 
 /**
- * What waits to be sent: control frames first, then the channels in turn, a frame each.
+ * What waits to be sent: control frames first, then the streams in turn, a frame each.
  *
  * Everything that is queued in one round of the event loop, by however many callbacks, leaves at its end, in as few
  * messages as can be; sooner where there is much of it. Nothing leaves while the transport holds more unwritten bytes
@@ -31,9 +33,9 @@ let scratch: Buffer | undefined = undefined
  */
 export class Outbox {
   readonly #transport: Transport
-  readonly #highWater: number
-  readonly #maxPayload: number
+  readonly #options: SessionOptions
   readonly #now: () => number
+  readonly #onWork: () => void
   #mark: number
   /** Since when the transport has been at the mark; 0: it is not. */
   #blockedAt = 0
@@ -42,9 +44,9 @@ export class Outbox {
   #control: Array<number> = []
   #controlStart = 0
 
-  /** Channels with something to send, linked by `next`. */
-  #first: Channel | undefined = undefined
-  #last: Channel | undefined = undefined
+  /** Streams with something to send, linked by `next`. */
+  #first: StreamState | undefined = undefined
+  #last: StreamState | undefined = undefined
 
   #scheduled = false
   #hurried = false
@@ -53,20 +55,22 @@ export class Outbox {
   #ready = 0
   #stopped = false
 
-  /** Told whenever there is something to send. */
-  deadlines: { wake(): void } | undefined = undefined
+  /** Whether the transport took anything since the last check, and since when it took nothing; 0: it did. */
+  #moved = false
+  #stalledAt = 0
 
   /** Frames, DATA payload bytes, and all bytes that were handed to the transport. */
   frames = 0
   payloadBytes = 0
   wireBytes = 0
 
-  constructor(transport: Transport, highWater: number, maxPayload: number, now: () => number) {
+  /** `onWork` is called when there is something to send again. */
+  constructor(transport: Transport, options: SessionOptions, onWork: () => void) {
     this.#transport = transport
-    this.#mark = Math.min(LEAST_MARK, highWater)
-    this.#now = now
-    this.#highWater = highWater
-    this.#maxPayload = maxPayload
+    this.#options = options
+    this.#mark = Math.min(LEAST_MARK, options.sendHighWater)
+    this.#now = options.timers.now
+    this.#onWork = onWork
   }
 
   /** Bytes of control frames that wait. Grows only while the transport is blocked. */
@@ -74,9 +78,14 @@ export class Outbox {
     return ((this.#control.length - this.#controlStart) / 4) * HEADER_LENGTH
   }
 
-  /** Nothing waits here; channels may still wait for window. */
-  get idle(): boolean {
+  /** Nothing waits here; streams may still wait for window. */
+  get empty(): boolean {
     return this.#first === undefined && this.#controlStart === this.#control.length
+  }
+
+  /** As `empty`, and the transport has written everything out. */
+  get idle(): boolean {
+    return this.empty && this.#transport.bufferedAmount === 0
   }
 
   control(type: number, flags: number, streamId: number, length: number): void {
@@ -87,18 +96,37 @@ export class Outbox {
     else this.#schedule()
   }
 
-  /** The channel has bytes and window. */
-  data(channel: Channel): void {
-    if (channel.listed || this.#stopped) return
-    channel.listed = true
-    if (this.#last === undefined) this.#first = channel
-    else this.#last.next = channel
-    this.#last = channel
-    this.#ready += channel.sendable
+  /** The stream has bytes and window. */
+  data(stream: StreamState): void {
+    if (stream.listed || this.#stopped) return
+    stream.listed = true
+    if (this.#last === undefined) this.#first = stream
+    else this.#last.next = stream
+    this.#last = stream
+    this.#ready += stream.sendable
     this.#schedule()
   }
 
-  /** Sends what the transport will take now. Also to be called when it has drained. */
+  /** The transport has written something out. */
+  drained(): void {
+    this.#moved = true
+    this.flush()
+  }
+
+  /** Why the session has to end, if the transport has taken nothing for too long. */
+  checkStall(now: number): SessionError | undefined {
+    const buffered = this.#transport.bufferedAmount
+    const moved = buffered === 0 || this.#moved
+    this.#moved = false
+    if (moved) this.#stalledAt = 0
+    else if (this.#stalledAt === 0) this.#stalledAt = now
+    const { writeTimeoutMillis } = this.#options
+    if (moved || now - this.#stalledAt < writeTimeoutMillis) return undefined
+    const message = `the peer took none of ${buffered} bytes in ${writeTimeoutMillis} ms`
+    return new SessionError("write_timeout", message)
+  }
+
+  /** Sends what the transport will take now. */
   flush(): void {
     if (this.#flushing || this.#stopped) return
     this.#flushing = true
@@ -131,7 +159,7 @@ export class Outbox {
     if (this.#flushing) return
     if (!this.#scheduled) {
       this.#scheduled = true
-      this.deadlines?.wake()
+      this.#onWork()
       // After what else arrives in this round of the event loop: many sockets' messages then leave in one write.
       setImmediate(flushScheduled, this)
     }
@@ -157,9 +185,9 @@ export class Outbox {
     if (this.#transport.bufferedAmount >= this.#mark) return
     const elapsed = this.#now() - this.#blockedAt
     this.#blockedAt = 0
-    if (elapsed <= QUICK_MILLIS) this.#mark = Math.min(this.#mark * 2, this.#highWater)
+    if (elapsed <= QUICK_MILLIS) this.#mark = Math.min(this.#mark * 2, this.#options.sendHighWater)
     else if (elapsed >= SLOW_MILLIS)
-      this.#mark = Math.max(this.#mark / 2, Math.min(LEAST_MARK, this.#highWater))
+      this.#mark = Math.max(this.#mark / 2, Math.min(LEAST_MARK, this.#options.sendHighWater))
   }
 
   #sendBatch(buffer: Buffer): boolean {
@@ -167,25 +195,26 @@ export class Outbox {
     const blocked = buffered >= this.#mark
     if (blocked && this.#blockedAt === 0) this.#blockedAt = this.#now()
     let length = buffered < this.#mark + CONTROL_ALLOWANCE ? this.#writeControl(buffer, 0) : 0
+    const { maxFramePayload } = this.#options
     let shared: Buffer | undefined = undefined
-    let sharing: Channel | undefined = undefined
+    let sharing: StreamState | undefined = undefined
     while (BATCH - length > HEADER_LENGTH) {
-      const channel = blocked ? undefined : this.#take()
-      if (channel === undefined) break
+      const stream = blocked ? undefined : this.#take()
+      if (stream === undefined) break
       const headerAt = length
       length += HEADER_LENGTH
-      shared = channel.sharedPayload(this.#maxPayload)
+      shared = stream.writes.sharedPayload(maxFramePayload)
       const payload =
-        shared?.length ?? channel.copyPayload(buffer, length, Math.min(this.#maxPayload, BATCH - length))
-      writeHeader(buffer, headerAt, FrameType.data, 0, channel.id, payload)
+        shared?.length ?? stream.writes.copyPayload(buffer, length, Math.min(maxFramePayload, BATCH - length))
+      writeHeader(buffer, headerAt, FrameType.data, 0, stream.id, payload)
       this.frames++
       this.payloadBytes += payload
       if (shared !== undefined) {
-        sharing = channel
+        sharing = stream
         break
       }
       length += payload
-      this.#after(channel)
+      this.#after(stream)
       // What the writer did next may belong before its data: a FIN of its own, others' windows.
       length = this.#writeControl(buffer, length)
     }
@@ -198,31 +227,31 @@ export class Outbox {
     }
     this.wireBytes += shared.length
     if (this.#transport.sendJoined !== undefined) {
-      this.#transport.sendJoined(chunk, shared, sharing.written)
+      this.#transport.sendJoined(chunk, shared, sharing.writes.written)
     } else {
       this.#transport.send(Buffer.concat([chunk, shared]))
-      sharing.written()
+      sharing.writes.written()
     }
     this.#after(sharing)
     return !this.#stopped
   }
 
-  /** The next channel in turn that can send, out of the list. */
-  #take(): Channel | undefined {
+  /** The next stream in turn that can send, out of the list. */
+  #take(): StreamState | undefined {
     while (this.#first !== undefined) {
-      const channel = this.#first
-      this.#first = channel.next
+      const stream = this.#first
+      this.#first = stream.next
       if (this.#first === undefined) this.#last = undefined
-      channel.next = undefined
-      channel.listed = false
-      if (channel.sendable > 0) return channel
+      stream.next = undefined
+      stream.listed = false
+      if (stream.sendable > 0) return stream
     }
     return undefined
   }
 
-  #after(channel: Channel): void {
-    if (channel.sendable > 0) this.data(channel)
-    channel.afterSend()
+  #after(stream: StreamState): void {
+    if (stream.sendable > 0) this.data(stream)
+    stream.writes.afterSend()
   }
 
   #writeControl(buffer: Buffer, offset: number): number {

@@ -1,8 +1,8 @@
+import type { Liveness } from "./Liveness.ts"
 import type { Outbox } from "./Outbox.ts"
-import type { Pings } from "./Pings.ts"
 import { ReceiveWindow } from "./ReceiveWindow.ts"
-import type { SessionOptions } from "./SessionOptions.ts"
-import type { Transport } from "./Transport.ts"
+import type { SessionOptions } from "../SessionOptions.ts"
+import type { Transport } from "../Transport.ts"
 
 /** Answers that wait because the peer does not read: past this we stop reading its questions. */
 const CONTROL_LIMIT = 64 * 1024
@@ -21,7 +21,7 @@ const GROWTH_ROUND_TRIPS = 4
 export class Inflow {
   readonly #transport: Transport
   readonly #outbox: Outbox
-  readonly #pings: Pings
+  readonly #liveness: Liveness
   readonly #options: SessionOptions
   /** Received, and not read by the application. */
   unread = 0
@@ -30,10 +30,10 @@ export class Inflow {
   /** Since when reading is paused; 0: it is not. */
   #pausedAt = 0
 
-  constructor(transport: Transport, outbox: Outbox, pings: Pings, options: SessionOptions) {
+  constructor(transport: Transport, outbox: Outbox, liveness: Liveness, options: SessionOptions) {
     this.#transport = transport
     this.#outbox = outbox
-    this.#pings = pings
+    this.#liveness = liveness
     this.#options = options
   }
 
@@ -99,8 +99,8 @@ export class Inflow {
   /** What to add to a window that is too small: it doubles, within its limit and the session's. */
   #growth(window: ReceiveWindow, now: number): number {
     const elapsed = window.elapsed(now)
-    const { measuredAt, roundTrip } = this.#pings
-    if (elapsed < BUSY_MILLIS && now - measuredAt > MEASURE_INTERVAL) this.#pings.measure()
+    const { measuredAt, roundTrip } = this.#liveness
+    if (elapsed < BUSY_MILLIS && now - measuredAt > MEASURE_INTERVAL) this.#liveness.measure()
     if (roundTrip === undefined || elapsed > roundTrip * GROWTH_ROUND_TRIPS) return 0
     const { maxWindow, sessionBudget } = this.#options
     return Math.max(0, Math.min(window.size, maxWindow - window.size, sessionBudget - this.#windows))

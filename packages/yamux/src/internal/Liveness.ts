@@ -1,7 +1,7 @@
-import { Flag, FrameType, UINT32_MAX } from "./Frame.ts"
+import { Flag, FrameType, UINT32_MAX } from "../Frame.ts"
 import type { Outbox } from "./Outbox.ts"
-import type { Timers } from "./Timers.ts"
-import { SessionError } from "./YamuxError.ts"
+import type { SessionOptions } from "../SessionOptions.ts"
+import { SessionError } from "../YamuxError.ts"
 
 interface Pending {
   readonly sentAt: number
@@ -24,11 +24,13 @@ const QUIET_BYTES = 64 * 1024
 /** No token has this value. */
 const NONE = -1
 
-/** Pings that wait for their answers, told apart by value, and the round trip they have shown. */
-export class Pings {
-  readonly #timers: Timers
+/**
+ * Signs of life of a session's peer: when it was last heard, the pings that wait for their answers (told apart by
+ * value), and the round trip that they have shown.
+ */
+export class Liveness {
+  readonly #options: SessionOptions
   readonly #outbox: Outbox
-  readonly #received: { readonly receivedBytes: number }
   #pending: Map<number, Pending> | undefined = undefined
   #nextToken = 0
   /** Of the ping by `measure` that is under way: its token, when it was sent, and the traffic until then. */
@@ -39,23 +41,51 @@ export class Pings {
   roundTrip: number | undefined = undefined
   measuredAt = Number.NEGATIVE_INFINITY
 
-  constructor(timers: Timers, outbox: Outbox, received: { readonly receivedBytes: number }) {
-    this.#timers = timers
+  /** When the last byte came. */
+  receivedAt: number
+  /** Over the transport, since the beginning. */
+  receivedBytes = 0
+  /** Since when a sign of life has been asked for; 0: it has not. */
+  #askedAt = 0
+
+  constructor(options: SessionOptions, outbox: Outbox) {
+    this.#options = options
     this.#outbox = outbox
-    this.#received = received
+    this.receivedAt = options.timers.now()
+  }
+
+  received(bytes: number): void {
+    this.receivedAt = this.#options.timers.now()
+    this.receivedBytes += bytes
+  }
+
+  /** Asks for a sign of life after a silence. Returns why the session has to end, if it has to. */
+  checkSilence(now: number): SessionError | undefined {
+    const { keepAliveMillis, keepAliveTimeoutMillis } = this.#options
+    if (keepAliveMillis === 0) return undefined
+    if (this.receivedAt >= this.#askedAt) this.#askedAt = 0
+    const silent = now - this.receivedAt
+    if (this.#askedAt === 0) {
+      if (silent < keepAliveMillis) return undefined
+      this.#askedAt = now
+      this.measure()
+      return undefined
+    }
+    if (now - this.#askedAt < keepAliveTimeoutMillis) return undefined
+    return new SessionError("keepalive_timeout", `the peer was silent for ${Math.round(silent)} ms`)
   }
 
   /** Resolves with the round trip in milliseconds. */
   request(timeoutMillis: number): Promise<number> {
     return new Promise((answered, failed) => {
       const token = this.#token()
-      const cancelTimer = this.#timers.after(timeoutMillis, () => {
+      const cancelTimer = this.#options.timers.after(timeoutMillis, () => {
         this.#forget(token)
         failed(new SessionError("ping_timeout", `ping ${token} was not answered in ${timeoutMillis} ms`))
       })
       this.#pending ??= new Map()
       this.#pending.set(token, {
-        sentAt: this.#timers.now(),
+        sentAt: this.#options.timers.now(),
         traffic: this.#traffic,
         answered,
         failed,
@@ -67,7 +97,7 @@ export class Pings {
 
   /** Asks only in order to have an answer: no promise, no timer. One at a time is measured by. */
   measure(): void {
-    const now = this.#timers.now()
+    const now = this.#options.timers.now()
     this.measuredAt = now
     const token = this.#token()
     if (this.#measuring === NONE || now - this.#sentAt >= MEASURE_TIMEOUT) {
@@ -79,20 +109,20 @@ export class Pings {
   }
 
   /**
-   * An answer: the round trip that it shows, if it is the one to `measure`. Those that were not asked for, or
-   * come too late, are ignored.
+   * An answer. Returns the round trip in milliseconds, if it is the one to `measure`; true, if a `request` waited for
+   * it; false, if it was not asked for or comes too late.
    */
-  answer(token: number): number | undefined {
+  answer(token: number): number | boolean {
     if (token === this.#measuring) {
       this.#measuring = NONE
       return this.#sample(this.#sentAt, this.#sentTraffic)
     }
     const pending = this.#pending?.get(token)
-    if (pending === undefined) return undefined
+    if (pending === undefined) return false
     this.#forget(token)
     pending.cancelTimer()
     pending.answered(this.#sample(pending.sentAt, pending.traffic))
-    return undefined
+    return true
   }
 
   fail(error: Error): void {
@@ -107,7 +137,7 @@ export class Pings {
 
   /** Bytes that the session has moved so far, both ways. */
   get #traffic(): number {
-    return this.#received.receivedBytes + this.#outbox.wireBytes
+    return this.receivedBytes + this.#outbox.wireBytes
   }
 
   #token(): number {
@@ -121,7 +151,7 @@ export class Pings {
   }
 
   #sample(sentAt: number, traffic: number): number {
-    const now = this.#timers.now()
+    const now = this.#options.timers.now()
     const sample = now - sentAt
     this.measuredAt = now
     if (this.roundTrip === undefined || sample < this.roundTrip) this.roundTrip = sample

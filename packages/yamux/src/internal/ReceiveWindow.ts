@@ -1,4 +1,4 @@
-import { INITIAL_WINDOW } from "./Frame.ts"
+import { INITIAL_WINDOW } from "../Frame.ts"
 
 /**
  * What one peer may still send us on one stream.

@@ -1,5 +1,5 @@
-import { FrameType, GoAwayCode, HEADER_LENGTH, writeHeader } from "./Frame.ts"
-import { SessionError } from "./YamuxError.ts"
+import { FrameType, GoAwayCode, HEADER_LENGTH, writeHeader } from "../Frame.ts"
+import { SessionError } from "../YamuxError.ts"
 
 /** What a session that ends says to its peer, and what is made of what the peer says. */
 export interface SessionEnd {

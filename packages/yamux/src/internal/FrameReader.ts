@@ -1,5 +1,5 @@
-import { FrameType, HEADER_LENGTH, VERSION } from "./Frame.ts"
-import { SessionError } from "./YamuxError.ts"
+import { FrameType, HEADER_LENGTH, VERSION } from "../Frame.ts"
+import { SessionError } from "../YamuxError.ts"
 
 export interface FrameHandler {
   /** A whole header. Throws to refuse it: `push` then passes that on. */
