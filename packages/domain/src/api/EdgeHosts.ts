@@ -1,5 +1,5 @@
 import { Schema } from "effect"
-import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Conventions } from "./Conventions.ts"
 import { InvalidRequest, StorageUnavailable } from "./Problem.ts"
 
@@ -25,7 +25,6 @@ export class EdgeHostsApi extends HttpApiGroup.make("edgeHosts")
     })
   )
   .middleware(Conventions)
-  .annotate(HttpApi.QueryParseOptions, {})
   .annotateMerge(
     OpenApi.annotations({
       title: "Edge hosts",
