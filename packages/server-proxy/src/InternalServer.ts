@@ -68,5 +68,8 @@ export class InternalServer extends Context.Service<InternalServer, { readonly p
       })
       return InternalServer.of({ port })
     })
-  ).pipe(Layer.provide(Layer.mergeAll(layerApi, layerOperations)), Layer.provide(HttpRouter.layer))
+  ).pipe(
+    Layer.provide(Layer.mergeAll(layerApi, layerOperations)),
+    Layer.provide(Layer.fresh(HttpRouter.layer))
+  )
 }
