@@ -91,7 +91,12 @@ describe.skipIf(chromiumPath === undefined)("an edge's own host in Chromium", ()
     const { port } = server.address() as AddressInfo
     const browser = await launch()
     try {
-      const context = await browser.newContext()
+      const newContext = async () => {
+        const context = await browser.newContext()
+        context.setDefaultTimeout(60_000)
+        return context
+      }
+      const context = await newContext()
       const page = await context.newPage()
       await page.goto(at.api)
       await signIn(page, "alice")
@@ -174,7 +179,7 @@ describe.skipIf(chromiumPath === undefined)("an edge's own host in Chromium", ()
       assert.strictEqual((await context.request.get(`${at.api}/api/auth/me`)).status(), 200)
 
       // A fetch of somebody who is not signed in is refused, and never redirected.
-      const stranger = await browser.newContext()
+      const stranger = await newContext()
       const refused = await stranger.request.get(`${at.api}/data`, {
         headers: { host: new URL(origin).host },
         maxRedirects: 0
@@ -194,7 +199,7 @@ describe.skipIf(chromiumPath === undefined)("an edge's own host in Chromium", ()
         [200, 200, 200, 200]
       )
       // Bob's tenant has no such edge.
-      const bobs = await browser.newContext()
+      const bobs = await newContext()
       const bob = await bobs.newPage()
       await bob.goto(`${origin}/`)
       await signIn(bob, "bob")
@@ -221,5 +226,5 @@ describe.skipIf(chromiumPath === undefined)("an edge's own host in Chromium", ()
       server.closeAllConnections()
       server.close()
     }
-  }, 180_000)
+  }, 300_000)
 })
