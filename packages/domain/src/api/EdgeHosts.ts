@@ -1,6 +1,6 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-import { Conventions } from "./Conventions.ts"
+import { BodyRules, Conventions } from "./Conventions.ts"
 import { InvalidRequest, StorageUnavailable } from "./Problem.ts"
 
 /**
@@ -24,6 +24,7 @@ export class EdgeHostsApi extends HttpApiGroup.make("edgeHosts")
       error: [InvalidRequest, StorageUnavailable]
     })
   )
+  .middleware(BodyRules)
   .middleware(Conventions)
   .annotateMerge(
     OpenApi.annotations({
