@@ -138,7 +138,8 @@ const seenBy = async (alice: Browser, api: string, edgeId: string) => {
   return { online: edge.online, proxy: edge.session?.proxyId, status }
 }
 
-describe.skipIf(!isInstalled)("two apis and two proxies that share a Redis", () => {
+// One cluster for all, and one story: what a test takes away, the next ones do without.
+describe.skipIf(!isInstalled)("two apis and two proxies that share a Redis", { shuffle: false }, () => {
   let cluster: Awaited<ReturnType<typeof startCluster>>
   let edgeId = ""
 

@@ -103,6 +103,13 @@ describe("what a system shows of itself", () => {
 
   it("is one trace of a request, from the browser over both servers to the edge", async () => {
     const { alice, edge } = system
+    // A connection that is kept was dialled in the trace of another request: a new tunnel has none.
+    const connectedAt = async () =>
+      /"connectedAt":"([^"]+)"/.exec((await alice.send("GET", `${edge}/session`)).text)?.[1]
+    const before = await connectedAt()
+    assert.isDefined(before)
+    assert.strictEqual((await alice.send("POST", `${edge}/disconnect`)).status, 204)
+    await until(connectedAt, (at) => at !== undefined && at !== before)
     const traceId = hex(16)
     const browsersSpan = hex(8)
     const answer = await alice.send("GET", `${edge}/system/info?secret=hunter2`, {
@@ -237,9 +244,13 @@ describe("what a system shows of itself", () => {
     ])
     assert.deepStrictEqual(missing("rates(c[1m])", series), ["function rates"])
   })
+})
 
-  it("costs requests nothing, and a stop little, where the collector does not answer", async () => {
-    const { alice, api, collector, edge, servers } = system
+/** A system of its own, since it ends with it. */
+describe("what a system shows of itself to a collector that does not answer", () => {
+  it("costs requests nothing, and a stop little", async () => {
+    await using stack = new AsyncDisposableStack()
+    const { alice, api, collector, edge, servers } = await start(stack)
     collector.answer = "never"
     const ask = async () => {
       const answer = await alice.send("GET", `${edge}/system/info`, {
@@ -261,5 +272,5 @@ describe("what a system shows of itself", () => {
     assert.strictEqual((await alice.send("GET", `${api}/api/edges`)).status, 200)
     const statuses = await Promise.all(Object.values(servers).map((server) => server.stop("SIGTERM")))
     assert.deepStrictEqual(statuses, [0, 0, 0])
-  })
+  }, 180_000)
 })
