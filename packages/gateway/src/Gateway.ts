@@ -22,6 +22,7 @@ import { type Authenticated, GatewayAuth } from "./access/GatewayAuth.ts"
 import * as GatewayProblem from "./GatewayProblem.ts"
 import * as GatewayRoute from "./access/GatewayRoute.ts"
 import * as GatewaySpan from "./traffic/GatewaySpan.ts"
+import * as RequestTarget from "./http/RequestTarget.ts"
 import * as RequestHead from "./http/RequestHead.ts"
 import { Traffic } from "./traffic/Traffic.ts"
 import { UpgradedConnection } from "./exchange/UpgradedConnection.ts"
@@ -184,7 +185,7 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
     }
     hostEntry
       .complete({ ...asked, own })
-      .then((status) => endSpan(span, status, null))
+      .then((status) => endSpan(span, status, status === null ? "client_closed" : null))
       .catch(unavailable(asked))
   }
 
@@ -237,7 +238,9 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
           ? "a fragment in the target"
           : upgraded !== undefined && head.body !== "none"
             ? "an upgrade with a body"
-            : undefined
+            : own !== undefined
+              ? RequestTarget.faultOf(request)
+              : undefined
     if ("malformed" in head || malformed !== undefined) {
       const problem = new Problem.BadMessage({
         detail: `The request is not one that can be passed on: ${malformed}.`
@@ -253,20 +256,8 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
     const span =
       tracer &&
       GatewaySpan.begin(tracer, { method, head, edgeId, requestId, path }, clock.currentTimeNanosUnsafe())
-    const asked: Asked = {
-      request,
-      response,
-      route,
-      own,
-      service,
-      head,
-      method,
-      path,
-      requestId,
-      expectsContinue,
-      upgraded,
-      span
-    }
+    const came = { request, response, route, own, service, expectsContinue, upgraded }
+    const asked: Asked = { ...came, head, method, path, requestId, span }
     // RFC 9110 §9.3.8: an answer to TRACE shows the request's headers, ours among them.
     if (method === "TRACE") return refuse(asked, new Problem.MethodNotAllowed({}))
     if (own !== undefined && route.edgeId === "") return refuse(asked, new Problem.EdgeNotFound({}))

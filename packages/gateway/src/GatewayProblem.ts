@@ -20,6 +20,9 @@ const retryAfter: { readonly [code: string]: string } = {
   storage_unavailable: String(StorageUnavailable.retryAfterSeconds)
 }
 
+/** RFC 9110 §15.5.6: with 405. An edge decides of each what it has. */
+const forwardedMethods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+
 /** What a person can do about it. All others say so in their `detail`. */
 const advice: { readonly [code: string]: string } = {
   edge_offline:
@@ -84,6 +87,7 @@ export const send = (
     requestId
   ]
   for (const cookie of cookies) headers.push("Set-Cookie", cookie)
+  if (problem.code === "method_not_allowed") headers.push("Allow", forwardedMethods)
   const after = retryAfter[problem.code]
   if (after !== undefined) headers.push("Retry-After", after)
   // Two parsers may disagree about what follows on such a connection, or it is not worth to be kept waiting for.

@@ -1,13 +1,16 @@
 import { CloudApi } from "@edge-relay/domain/api/CloudApi"
+import type { EnterQuery } from "@edge-relay/domain/api/EdgeHosts"
 import * as Problem from "@edge-relay/domain/api/Problem"
 import * as EdgeHost from "@edge-relay/domain/edges/EdgeHost"
 import { Edges } from "@edge-relay/domain/edges/Edges"
+import type { SignInSession } from "@edge-relay/domain/sign-in/SignInSession"
 import { SignInSessions } from "@edge-relay/domain/sign-in/SignInSessions"
 import { Clock, Effect, Option } from "effect"
 import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { SessionCookie } from "../session/SessionCookie.ts"
-import * as PlainPage from "../sign-in/PlainPage.ts"
+import { respond } from "../sign-in/SignInPage.ts"
+import { storageUnavailable, tell } from "../sign-in/Telling.ts"
 import { EdgeHostSeal } from "./EdgeHostSeal.ts"
 
 /** Where an edge's host takes the ticket. All below `/.edge-relay/` on such a host is ours. */
@@ -33,39 +36,46 @@ export const layer = ({ edgeDomain, publicUrl }: EdgeHostOptions) =>
       const seal = yield* EdgeHostSeal
       const sessions = yield* SignInSessions
 
+      const enter = Effect.fnUntraced(function* (
+        { after, attempt, challenge, host }: typeof EnterQuery.Type,
+        request: HttpServerRequest.HttpServerRequest
+      ) {
+        const named = edgeDomain === undefined ? undefined : EdgeHost.parse(edgeDomain, host)
+        if (named === undefined || named === "unknown") return noEdge("No edge has this address.")
+        const cookie = cookies.verify(request.headers["cookie"])
+        const session =
+          cookie === undefined ? Option.none<SignInSession>() : yield* sessions.find(cookie.idHash)
+        if (cookie === undefined || Option.isNone(session)) {
+          return after === undefined
+            ? redirect(signInUrl(`${request.url}&after=sign-in`))
+            : notSignedIn(request)
+        }
+        const found = yield* edges.get(session.value.tenantId, named.edgeId).pipe(
+          Effect.as(true),
+          Effect.catchTag("EdgeNotFound", () => Effect.succeed(false))
+        )
+        if (!found) return noEdge("It was removed, or it belongs to somebody else.")
+        const now = yield* Clock.currentTimeMillis
+        sessions.touch(cookie.idHash, now)
+        const ticket = seal.sealTicket(named.host, {
+          id: cookie.id,
+          challenge,
+          expiresAt: now + ticketMillis
+        })
+        const query = new URLSearchParams({ attempt, ticket })
+        const location = `${publicUrl.protocol}//${named.host}${ticketPath}?${query.toString()}`
+        return after === undefined ? redirect(location) : goOn(location)
+      })
+
       return handlers.handleAll({
-        enter: Effect.fnUntraced(function* ({ query: { after, attempt, challenge, host }, request }) {
+        enter: Effect.fnUntraced(function* ({ query, request }) {
           const mode = request.headers["sec-fetch-mode"]
           if (mode !== undefined && mode !== "navigate") {
             return yield* new Problem.InvalidRequest({ detail: "Edges are opened by navigating to them." })
           }
-          const named = edgeDomain === undefined ? undefined : EdgeHost.parse(edgeDomain, host)
-          const known =
-            edgeDomain === undefined || named === undefined || named === "unknown"
-              ? Option.none()
-              : EdgeHost.of(edgeDomain, named)
-          if (named === undefined || named === "unknown" || Option.isNone(known)) {
-            return noEdge("No edge has this address.")
-          }
-          const cookie = cookies.verify(request.headers["cookie"])
-          const session =
-            cookie === undefined ? Option.none() : yield* orUnavailable(sessions.find(cookie.idHash))
-          if (cookie === undefined || Option.isNone(session)) return toSignIn(request)
-          const found = yield* edges.get(session.value.tenantId, named.edgeId).pipe(
-            Effect.as(true),
-            Effect.catchTag("EdgeNotFound", () => Effect.succeed(false)),
-            orUnavailable
+          return yield* enter(query, request).pipe(
+            Effect.catchTag("StorageUnavailable", (error) => tell(error, storageUnavailable(), request))
           )
-          if (!found) return noEdge("It was removed, or it belongs to somebody else.")
-          const now = yield* Clock.currentTimeMillis
-          sessions.touch(cookie.idHash, now)
-          const ticket = seal.sealTicket(known.value, {
-            id: cookie.id,
-            challenge,
-            expiresAt: now + ticketMillis
-          })
-          const location = `${publicUrl.protocol}//${known.value}${ticketPath}?${new URLSearchParams({ attempt, ticket }).toString()}`
-          return after === "sign-in" ? goOn(location) : redirect(location)
         })
       })
     })
@@ -77,36 +87,33 @@ const redirect = (location: string) =>
     headers: { location, "cache-control": "no-store", "referrer-policy": "no-referrer" }
   })
 
-const toSignIn = ({ url }: HttpServerRequest.HttpServerRequest) =>
-  redirect(`/api/auth/login?${new URLSearchParams({ returnTo: `${url}&after=sign-in` }).toString()}`)
+const signInUrl = (returnTo: string): string =>
+  `/api/auth/login?${new URLSearchParams({ returnTo }).toString()}`
+
+/** Who comes from the provider and has no session here would be sent there again, for ever. */
+const notSignedIn = ({ url }: HttpServerRequest.HttpServerRequest) =>
+  respond({
+    status: 400,
+    title: "You are not signed in",
+    text: "The sign-in is over, or your browser keeps no cookies here.",
+    action: { label: "Sign in again", href: signInUrl(url) }
+  })
 
 /**
  * A page that goes on by itself. A redirect would belong to the form that was sent at the identity provider, whose
- * policy may not let a form end on an edge's host (CSP 3 §6.4.2, form-action).
+ * policy may not let a form end on an edge's host (CSP 3, form-action).
  */
-const goOn = (location: string) => {
-  const { "content-type": contentType, ...headers } = PlainPage.headers()
-  const body = `<a class="action" href="${PlainPage.escapeHtml(location)}">Go on</a>`
-  return HttpServerResponse.text(
-    PlainPage.render({ title: "You are signed in", owner: "Edge Relay", body }),
-    {
-      contentType,
-      headers: { ...headers, refresh: `0; url=${location}` }
-    }
+const goOn = (location: string) =>
+  HttpServerResponse.setHeader(
+    respond({
+      status: 200,
+      title: "You are signed in",
+      text: "Your edge is next.",
+      action: { label: "Go on", href: location }
+    }),
+    "refresh",
+    `0; url=${location}`
   )
-}
 
-const noEdge = (text: string) => {
-  const { "content-type": contentType, ...headers } = PlainPage.headers()
-  const body = `<p>${PlainPage.escapeHtml(text)}</p>\n<a class="action" href="/">Your edges</a>`
-  return HttpServerResponse.text(
-    PlainPage.render({ title: "There is no such edge", owner: "Edge Relay", body }),
-    { status: 404, contentType, headers }
-  )
-}
-
-const orUnavailable = <A>(effect: Effect.Effect<A, { readonly _tag: "StorageUnavailable" }>) =>
-  Effect.mapError(
-    effect,
-    () => new Problem.StorageUnavailable({ detail: "The database does not answer. Nothing was changed." })
-  )
+const noEdge = (text: string) =>
+  respond({ status: 404, title: "There is no such edge", text, action: { label: "Your edges", href: "/" } })

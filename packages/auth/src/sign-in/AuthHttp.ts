@@ -1,16 +1,17 @@
 import { CloudApi } from "@edge-relay/domain/api/CloudApi"
 import * as Problem from "@edge-relay/domain/api/Problem"
 import { CurrentUser } from "@edge-relay/domain/sign-in/CurrentUser"
-import { StorageUnavailable } from "@edge-relay/domain/StorageUnavailable"
+import type { StorageUnavailable } from "@edge-relay/domain/StorageUnavailable"
 import { DateTime, Effect, Layer, Option } from "effect"
-import { HttpEffect, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import type { ProviderUnavailable } from "../provider/OidcError.ts"
 import { SessionCookie } from "../session/SessionCookie.ts"
 import { type Redirect, SignIn } from "./SignIn.ts"
 import type { TooManySignIns } from "./SignInError.ts"
 import type { Origin } from "./SignInRecords.ts"
-import { type Failure, pageOf, respond, wantsPage } from "./SignInPage.ts"
+import { pageOf } from "./SignInPage.ts"
+import { orUnavailable, storageUnavailable, tell, withHeader } from "./Telling.ts"
 
 /** The handlers of sign-in: what browsers are sent through, and what a signed-in person's page asks. */
 export const layer = Layer.suspend(() => Layer.mergeAll(layerSignIn, layerAuth))
@@ -131,23 +132,6 @@ const parameters = ({ url }: HttpServerRequest.HttpServerRequest) => {
   return new URLSearchParams(query === -1 ? "" : url.slice(query))
 }
 
-const withHeader = (name: string, value: string) =>
-  HttpEffect.appendPreResponseHandler((_request, response) =>
-    Effect.succeed(HttpServerResponse.setHeader(response, name, value))
-  )
-
-/** A page for a person, a problem for a program. `Retry-After` for both. */
-const tell = Effect.fnUntraced(function* <Problem>(
-  failure: Failure,
-  problem: Problem,
-  request: HttpServerRequest.HttpServerRequest
-) {
-  const seconds =
-    "retryAfterSeconds" in failure ? failure.retryAfterSeconds : StorageUnavailable.retryAfterSeconds
-  if (failure._tag !== "SignInFailed") yield* withHeader("retry-after", String(seconds))
-  return wantsPage(request.headers["accept"]) ? respond(pageOf(failure)) : yield* Effect.fail(problem)
-})
-
 /** What may go wrong with each of these, and is nobody's fault who asks. */
 const common = (request: HttpServerRequest.HttpServerRequest) => ({
   ProviderUnavailable: (error: ProviderUnavailable) =>
@@ -164,15 +148,3 @@ const common = (request: HttpServerRequest.HttpServerRequest) => ({
     ),
   StorageUnavailable: (error: StorageUnavailable) => tell(error, storageUnavailable(), request)
 })
-
-const storageUnavailable = () =>
-  new Problem.StorageUnavailable({ detail: "The database does not answer. Nothing was changed." })
-
-/** The store has said in the log that it is away, and does so not for each request. */
-const orUnavailable = <A>(effect: Effect.Effect<A, StorageUnavailable>) =>
-  Effect.catch(effect, () =>
-    Effect.andThen(
-      withHeader("retry-after", String(StorageUnavailable.retryAfterSeconds)),
-      Effect.fail(storageUnavailable())
-    )
-  )

@@ -27,19 +27,26 @@ export const of = (edgeDomain: string, { edgeId, service }: EdgeHost): Option.Op
   return servicePattern.test(service) ? Option.some(`${service}--${label}.${edgeDomain}`) : Option.none()
 }
 
+/** An edge's host as a `Host` names it, and as browsers call it: lower case, with `EDGE_DOMAIN`'s port. */
+export interface NamedHost extends EdgeHost {
+  readonly host: string
+}
+
 /** What a `Host` names; "unknown" for a host under `edgeDomain` that is no edge's, undefined for any other host. */
-export const parse = (edgeDomain: string, host: string): EdgeHost | "unknown" | undefined => {
+export const parse = (edgeDomain: string, host: string): NamedHost | "unknown" | undefined => {
   const name = withoutPort(host).toLowerCase()
   const domain = withoutPort(edgeDomain)
-  if (name === domain) return "unknown"
-  if (!name.endsWith(`.${domain}`)) return undefined
-  const first = name.slice(0, -domain.length - 1)
-  const edgeId = prefix + first.slice(-labelLength)
+  if (!name.endsWith(domain)) return undefined
+  if (name.length === domain.length) return "unknown"
+  if (name[name.length - domain.length - 1] !== ".") return undefined
+  const label = name.slice(0, -domain.length - 1)
+  const edgeId = prefix + label.slice(-labelLength)
   if (!isEdgeId(edgeId)) return "unknown"
-  const before = first.slice(0, -labelLength)
-  if (before === "") return { edgeId, service: defaultService }
+  const named = { edgeId, host: `${label}.${edgeDomain}` }
+  const before = label.slice(0, -labelLength)
+  if (before === "") return { ...named, service: defaultService }
   const service = before.endsWith("--") ? before.slice(0, -2) : ""
-  return service !== defaultService && servicePattern.test(service) ? { edgeId, service } : "unknown"
+  return service !== defaultService && servicePattern.test(service) ? { ...named, service } : "unknown"
 }
 
 /** Also without the dot of the root: browsers take `host.` for another host, and it must not be ours. */

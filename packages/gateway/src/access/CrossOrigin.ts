@@ -30,7 +30,7 @@ export interface CrossOrigin {
 
 export const make = (publicUrl: URL, edgeDomain: string | undefined): CrossOrigin => {
   const isOfSameEdge = (edgeId: string, origin: string): boolean =>
-    edgeDomain !== undefined && HostRoute.isSibling(edgeDomain, publicUrl.protocol, origin, edgeId)
+    edgeDomain !== undefined && HostRoute.isOfEdge(edgeDomain, publicUrl.protocol, origin, edgeId)
 
   return {
     isForeign: ({ head, method, own, route, upgraded }) => {

@@ -4,6 +4,7 @@ import { GatewayAuth } from "../access/GatewayAuth.ts"
 import * as GatewayPage from "../GatewayPage.ts"
 import * as GatewayProblem from "../GatewayProblem.ts"
 import type { RequestHead } from "../http/RequestHead.ts"
+import * as HostCookies from "./HostCookies.ts"
 import { sendLoop, sendNotSignedIn, sendRedirect } from "./HostAnswers.ts"
 import type { OwnHost } from "./HostRoute.ts"
 import * as HostSignIn from "./HostSignIn.ts"
@@ -24,8 +25,8 @@ export interface Arrival {
 export interface HostEntry {
   /** Only a navigation is sent to sign in: a script's fetch that follows a redirect to a page is of no use. */
   readonly enter: (arrival: Arrival, problem: GatewayProblem.GatewayProblem) => void
-  /** Takes a ticket; gives the status of the answer. Rejects with `StorageUnavailable`. */
-  readonly complete: (arrival: Arrival) => Promise<number>
+  /** Takes a ticket; gives the status of the answer, null where the browser has gone. Rejects with `StorageUnavailable`. */
+  readonly complete: (arrival: Arrival) => Promise<number | null>
 }
 
 export const make = Effect.fnUntraced(function* (publicUrl: URL) {
@@ -37,7 +38,10 @@ export const make = Effect.fnUntraced(function* (publicUrl: URL) {
   const entry: HostEntry = {
     enter: ({ head, method, own, requestId, response, route, upgraded }, problem) => {
       if (upgraded !== undefined || !GatewayPage.isNavigation(method, head)) {
-        const cleared = [hostCookies.clear(hostCookies.sessionName)]
+        const { sessionName } = hostCookies
+        // Only the one that was sent: an answer that comes late must not take away a cookie set meanwhile.
+        const sent = HostCookies.valuesOf(head.cookie, sessionName).length > 0
+        const cleared = sent ? [hostCookies.clear(sessionName)] : []
         return GatewayProblem.send(response, problem, requestId, false, cleared)
       }
       const redirect = signIn.begin(own.host, route.target, head.cookie)
@@ -50,7 +54,7 @@ export const make = Effect.fnUntraced(function* (publicUrl: URL) {
 
     complete: async ({ head, own, request, requestId, response, route }) => {
       const outcome = await run(signIn.complete(own.host, route.target, head.cookie))
-      if (response.destroyed) return 499
+      if (response.destroyed) return null
       if (outcome._tag === "redirect") {
         sendRedirect(response, outcome, requestId)
         return 302

@@ -1,5 +1,4 @@
 import * as EdgeHost from "@edge-relay/domain/edges/EdgeHost"
-import { Option } from "effect"
 import type { IncomingMessage } from "node:http"
 import type { GatewayRoute } from "../access/GatewayRoute.ts"
 
@@ -25,23 +24,18 @@ export const parse = (
   const header = hostOf(rawHeaders)
   const named = header === undefined ? undefined : EdgeHost.parse(edgeDomain, header)
   if (named === undefined) return undefined
-  const { edgeId, service } = named === "unknown" ? { edgeId: "", service: EdgeHost.defaultService } : named
-  const host = named === "unknown" ? edgeDomain : Option.getOrElse(EdgeHost.of(edgeDomain, named), () => "")
+  const { edgeId, host, service } = named === "unknown" ? { ...nobody, host: edgeDomain } : named
   return { edgeId, service, target: url, prefix: "", own: { host, origin: `${scheme}//${host}` } }
 }
 
-/** Whether an origin is another service's host of the same edge. */
-export const isSibling = (edgeDomain: string, scheme: string, origin: string, edgeId: string): boolean => {
+const nobody = { edgeId: "", service: EdgeHost.defaultService }
+
+/** Whether an origin is the host of a service of that edge. With its port: another port is another origin. */
+export const isOfEdge = (edgeDomain: string, scheme: string, origin: string, edgeId: string): boolean => {
   if (!origin.startsWith(`${scheme}//`)) return false
   const host = origin.slice(scheme.length + 2)
   const named = EdgeHost.parse(edgeDomain, host)
-  return (
-    named !== undefined &&
-    named !== "unknown" &&
-    named.edgeId === edgeId &&
-    // With its port: a page on another port is another origin.
-    Option.contains(EdgeHost.of(edgeDomain, named), host.toLowerCase())
-  )
+  return typeof named === "object" && named.edgeId === edgeId && named.host === host
 }
 
 /** The first one: a request with two is refused later. */

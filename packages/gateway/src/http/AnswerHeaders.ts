@@ -83,32 +83,24 @@ const allowed: ReadonlySet<string> = new Set([
   "sourcemap"
 ])
 
-/** Headers of programs' own begin with `X-`: all may pass, but those that browsers and servers in front obey. */
-const obeyed =
-  /^x-(?:accel-|content-type-options$|request-id$|sendfile$|lighttpd-send-file$|litespeed-|reproxy-url$|permitted-cross-domain-policies$|dns-prefetch-control$|webkit-csp$|content-security-policy$|xss-protection$|robots-tag$|sourcemap$|edge-user$)/
+/** What servers in front of us obey: it is about our machine, on every host. */
+const ofServersInFront =
+  /^x-(?:accel-|sendfile$|lighttpd-send-file$|litespeed-|reproxy-url$)|cdn-cache-control$/
 
-/**
- * What servers and caches in front of us obey, and what is about the connection to us, not to the edge: ours on
- * every host.
- */
-const ofThoseInFront: ReadonlySet<string> = new Set([
+/** Headers of programs' own begin with `X-`: on our origin all may pass, but those that browsers obey. */
+const obeyedByBrowsers =
+  /^x-(?:content-type-options|permitted-cross-domain-policies|dns-prefetch-control|webkit-csp|content-security-policy|xss-protection|robots-tag)$/
+
+/** About the connection or the caches between the browser and us, or said by us: no edge's, on every host. */
+const ours: ReadonlySet<string> = new Set([
   "alt-svc",
   "surrogate-control",
   "surrogate-key",
-  "x-accel-redirect",
-  "x-accel-expires",
-  "x-accel-limit-rate",
-  "x-accel-charset",
-  "x-accel-buffering",
-  "x-sendfile",
-  "x-lighttpd-send-file",
-  "x-litespeed-location",
-  "x-litespeed-cache-control",
-  "x-reproxy-url",
   "public-key-pins",
   "public-key-pins-report-only",
   "expect-ct",
   "x-request-id",
+  "x-edge-user",
   // A credential bound to the connection or the site: the next one on it may be another person's.
   "secure-session-registration",
   "secure-session-challenge",
@@ -124,9 +116,9 @@ const kindsAt = (place: Place) =>
     if (!token.test(name)) return "malformed"
     const kind = noted.get(name) ?? (place === "edge-host" ? ofHost.get(name) : undefined)
     if (kind !== undefined) return kind
-    if (hopByHop.has(name) || name.endsWith("cdn-cache-control")) return "drop"
-    if (place === "edge-host") return ofThoseInFront.has(name) ? "drop" : "forward"
-    return allowed.has(name) || (name.startsWith("x-") && !obeyed.test(name)) ? "forward" : "drop"
+    if (hopByHop.has(name) || ours.has(name) || ofServersInFront.test(name)) return "drop"
+    if (place === "edge-host") return "forward"
+    return allowed.has(name) || (name.startsWith("x-") && !obeyedByBrowsers.test(name)) ? "forward" : "drop"
   })
 
 /** By the place: on an edge's own host nearly everything passes. */

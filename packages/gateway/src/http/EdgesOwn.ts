@@ -31,7 +31,7 @@ export const strictTransportSecurity = (value: string): string =>
 export const clearSiteData = (value: string): string => {
   const types = value.split(",").map((type) => type.trim())
   const own = types.includes('"*"') ? ['"cache"', '"storage"', '"executionContexts"'] : types
-  return own.filter((type) => type !== '"cookies"' && type !== '"clientHints"').join(", ")
+  return own.filter((type) => type !== '"cookies"').join(", ")
 }
 
 const loopback = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\]|0\.0\.0\.0)$/

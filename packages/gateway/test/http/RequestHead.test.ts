@@ -110,11 +110,11 @@ describe("RequestHead", () => {
     const head = RequestHead.read(["Host", "h", "Authorization", "Basic eA=="], "1.1", "edge-host")
     assert.strictEqual("lines" in head && head.lines, "Authorization: Basic eA==\r\n")
     const forged = RequestHead.read(
-      ["Host", "h", "X_Edge_User", "x", "Author_ization", "y"],
+      ["Host", "h", "X_Edge_User", "x", "x-forwarded_for", "y"],
       "1.1",
       "edge-host"
     )
-    assert.strictEqual("lines" in forged && forged.lines, "Author_ization: y\r\n")
+    assert.strictEqual("lines" in forged && forged.lines, "")
   })
 
   it.each([
