@@ -1,6 +1,8 @@
 import { randomBytes } from "node:crypto"
 import { describe, it } from "@effect/vitest"
+import type { Walked } from "@edge-relay/testkit/contract/EveryEndpoint"
 import * as Walk from "@edge-relay/testkit/contract/EveryEndpointContract"
+import * as WalkTokens from "@edge-relay/testkit/contract/EveryEndpointTokens"
 import { Program, until } from "@edge-relay/testkit/Program"
 import { addresses, folder, signIn } from "@edge-relay/testkit/RelaySystem"
 import { Effect } from "effect"
@@ -43,17 +45,19 @@ const system = Effect.gen(function* () {
         // The provider is on the same host, and its cookies are in the same jar.
         (browser) => sessionCookie(browser.cookieFor(at.api))
       )
-  } satisfies Walk.Walked
+  } satisfies Walked
 })
 
 describe("every endpoint of the real processes", () => {
   it.live("is for the signed-in alone, and for each tenant its own", () =>
     Effect.gen(function* () {
       const walked = yield* system
-      for (const cookieOf of Object.values(Walk.withoutSession)) {
-        yield* Walk.refuses(walked, yield* cookieOf(walked))
+      for (const sentBy of Object.values(Walk.withoutSession)) {
+        yield* Walk.refuses(walked, yield* sentBy(walked))
       }
       yield* Walk.hidesFromOthers(walked)
+      yield* WalkTokens.holdsTokensToTheirScopes(walked)
+      yield* WalkTokens.holdsTokensToTheirEdges(walked)
       yield* Walk.listsNothingOfOthers(walked)
       yield* Walk.guardsTheGateway(walked)
     })

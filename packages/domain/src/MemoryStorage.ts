@@ -1,4 +1,5 @@
 import { Layer } from "effect"
+import { AccessTokens } from "./access-tokens/AccessTokens.ts"
 import { AuditLog } from "./audit/AuditLog.ts"
 import { EdgeEvents } from "./edges/EdgeEvents.ts"
 import { Edges } from "./edges/Edges.ts"
@@ -12,6 +13,7 @@ export const layer = SessionTokens.layerMemory.pipe(
   Layer.provideMerge(Edges.layerMemory),
   Layer.provideMerge(
     Layer.mergeAll(
+      AccessTokens.layerMemory,
       AuditLog.layerMemory,
       EdgeEvents.layerMemory,
       PairingCodes.layerMemory,

@@ -1,5 +1,5 @@
 import * as Problem from "@edge-relay/domain/api/Problem"
-import type { SignInSession } from "@edge-relay/domain/sign-in/SignInSession"
+import { lacks } from "@edge-relay/auth/tokens/TokenAuthorization"
 import { socketAddress } from "@edge-relay/server-kit/ClientAddress"
 import * as Tracing from "@edge-relay/server-kit/Tracing"
 import { Clock, Context, Effect, Layer, type Tracer } from "effect"
@@ -15,6 +15,7 @@ import * as CrossOrigin from "./access/CrossOrigin.ts"
 import * as Denials from "./access/Denials.ts"
 import { discardBody } from "./http/DiscardBody.ts"
 import { type Asked, pathOf } from "./exchange/Asked.ts"
+import { type Caller, isToken } from "./access/Caller.ts"
 import { EdgeAccess } from "./access/EdgeAccess.ts"
 import type { Forwarding } from "./exchange/Exchange.ts"
 import * as Forwarder from "./exchange/Forwarder.ts"
@@ -113,10 +114,10 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
     if (span !== undefined) GatewaySpan.end(span, status, cause, clock.currentTimeNanosUnsafe())
   }
 
-  const refuse = (asked: Asked, problem: GatewayProblem.GatewayProblem, session?: SignInSession): void => {
-    if (session !== undefined) {
+  const refuse = (asked: Asked, problem: GatewayProblem.GatewayProblem, caller?: Caller): void => {
+    if (caller !== undefined) {
       const { requestId, request, route } = asked
-      deny({ session, edgeId: route.edgeId, code: problem.code, address: addressOf(request), requestId })
+      deny({ caller, edgeId: route.edgeId, code: problem.code, address: addressOf(request), requestId })
     }
     traffic.refused(problem.status, problem.code)
     endSpan(asked.span, problem.status, problem.code)
@@ -144,21 +145,21 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
     if (own !== undefined && HostSignIn.isOurs(asked.route.target)) return completeSignIn(asked, own)
     if (crossOrigin.isPreflight(asked)) return forward(asked, undefined, true)
     const who =
-      own === undefined
-        ? auth.authenticate(head.cookie, asked.request.socket)
-        : auth.authenticateAt(own.host, head.cookie, asked.request.socket)
+      head.token !== undefined
+        ? auth.authenticateToken(head.token, addressOf(asked.request))
+        : own === undefined
+          ? auth.authenticate(head.cookie, asked.request.socket)
+          : auth.authenticateAt(own.host, head.cookie, asked.request.socket)
     if (who instanceof Promise) who.then((found) => checkSite(asked, found)).catch(unavailable(asked))
     else checkSite(asked, who)
   }
 
   const checkSite = (asked: Asked, who: Authenticated | undefined): void => {
     if (who === undefined) return enter(asked)
-    const { session } = who
-    if (crossOrigin.isForeign(asked)) {
-      const detail = "Another site's page may not do this with your session."
-      return refuse(asked, new Problem.CrossSite({ detail }), session)
-    }
-    const allowed = access.check(session.tenantId, asked.route.edgeId)
+    const { caller } = who
+    const problem = isToken(caller) ? lacks(caller, "gateway") : crossOrigin.refusal(asked)
+    if (problem !== undefined) return refuse(asked, problem, caller)
+    const allowed = access.check(caller, asked.route.edgeId)
     if (allowed instanceof Promise) {
       allowed.then((found) => forward(asked, who, found)).catch(unavailable(asked))
     } else {
@@ -170,7 +171,8 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
   const enter = (asked: Asked): void => {
     const { head, own, request, response, span } = asked
     const problem = new Problem.Unauthorized({})
-    if (own === undefined) return refuse(asked, problem)
+    // Nobody is sent to sign in who came with a token.
+    if (own === undefined || head.token !== undefined) return refuse(asked, problem)
     traffic.refused(problem.status, problem.code)
     endSpan(span, problem.status, problem.code)
     if (response.destroyed) return
@@ -191,7 +193,7 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
 
   const forward = (asked: Asked, who: Authenticated | undefined, allowed: boolean): void => {
     const { request, response, head, requestId, path, expectsContinue, upgraded, span, own } = asked
-    const session = who?.session
+    const caller = who?.caller
     const { edgeId, prefix, target } = asked.route
     // The browser may have gone while it was looked up who it is.
     if (response.destroyed) return endSpan(span, null, "client_closed")
@@ -203,7 +205,7 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
       edgeId,
       target,
       path,
-      session,
+      caller,
       renewedCookie: who?.renewedCookie,
       requestId,
       own,
@@ -213,12 +215,12 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
         own === undefined
           ? `${forwardedHost}X-Forwarded-Prefix: ${prefix}\r\n`
           : `${forwardedProto}X-Forwarded-Host: ${own.host}\r\n`
-      }X-Request-Id: ${requestId}\r\n${session === undefined ? "" : `X-Edge-User: ${session.userId}\r\n`}${trace}`,
+      }X-Request-Id: ${requestId}\r\n${caller === undefined ? "" : `X-Edge-User: ${caller.userId}\r\n`}${trace}`,
       expectsContinue,
       span,
       ...(upgraded === undefined ? {} : { onSwitch: upgraded.switch })
     }
-    if (!allowed || !forwarder.forward(forwarding)) refuse(asked, new Problem.EdgeNotFound({}), session)
+    if (!allowed || !forwarder.forward(forwarding)) refuse(asked, new Problem.EdgeNotFound({}), caller)
   }
 
   const begin = (

@@ -37,6 +37,11 @@ const advice: { readonly [code: string]: string } = {
   cross_site: "Another site's page asked for this, and may not."
 }
 
+const challenges: { readonly [code: string]: string } = {
+  unauthorized: "Bearer",
+  insufficient_scope: 'Bearer error="insufficient_scope"'
+}
+
 /** Problems that may be over soon: the page asks again by itself. */
 const passing = new Set([
   "edge_offline",
@@ -87,6 +92,9 @@ export const send = (
     requestId
   ]
   for (const cookie of cookies) headers.push("Set-Cookie", cookie)
+  // RFC 6750 §3: to a browser it says nothing that it acts upon.
+  const challenge = challenges[problem.code]
+  if (challenge !== undefined) headers.push("WWW-Authenticate", challenge)
   if (problem.code === "method_not_allowed") headers.push("Allow", forwardedMethods)
   const after = retryAfter[problem.code]
   if (after !== undefined) headers.push("Retry-After", after)

@@ -1,3 +1,4 @@
+import { AccessTokens } from "@edge-relay/domain/access-tokens/AccessTokens"
 import { AuditLog } from "@edge-relay/domain/audit/AuditLog"
 import { EdgeEvents } from "@edge-relay/domain/edges/EdgeEvents"
 import { PairingCodes } from "@edge-relay/domain/pairing/PairingCodes"
@@ -18,6 +19,7 @@ export const layer = Layer.effectDiscard(
     const codes = yield* PairingCodes
     const requests = yield* PairingRequests
     const tokens = yield* SessionTokens
+    const accessTokens = yield* AccessTokens
 
     const prune = Effect.gen(function* () {
       const now = yield* DateTime.now
@@ -26,6 +28,8 @@ export const layer = Layer.effectDiscard(
       yield* events.prune(DateTime.subtract(now, { days: 1 }))
       yield* codes.prune(DateTime.subtract(now, { days: 1 }))
       yield* requests.prune(DateTime.subtract(now, { days: 1 }))
+      // Whose script has stopped finds the token that expired.
+      yield* accessTokens.prune(DateTime.subtract(now, { days: 30 }))
       yield* tokens.prune(DateTime.subtract(now, { days: 30 }))
     })
 

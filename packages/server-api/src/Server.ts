@@ -4,6 +4,7 @@ import * as AuthHttp from "@edge-relay/auth/sign-in/AuthHttp"
 import * as AuthorizationLayer from "@edge-relay/auth/session/AuthorizationLayer"
 import { SessionCheck } from "@edge-relay/auth/session/SessionCheck"
 import { SessionCookie } from "@edge-relay/auth/session/SessionCookie"
+import { TokenCheck } from "@edge-relay/auth/tokens/TokenCheck"
 import { SignIn } from "@edge-relay/auth/sign-in/SignIn"
 import { CloudApi } from "@edge-relay/domain/api/CloudApi"
 import { Pairing } from "@edge-relay/domain/pairing/Pairing"
@@ -27,6 +28,8 @@ import * as EdgesHandlers from "./http/EdgesHandlers.ts"
 import * as HealthHandlers from "./http/HealthHandlers.ts"
 import * as PairingHandlers from "./http/PairingHandlers.ts"
 import * as SystemHandlers from "./http/SystemHandlers.ts"
+import * as TokensHandlers from "./http/TokensHandlers.ts"
+import * as WithinReachLayer from "./http/WithinReachLayer.ts"
 import * as Housekeeping from "./Housekeeping.ts"
 import { Limits } from "./http/conventions/Limits.ts"
 import { Listener } from "./Listener.ts"
@@ -44,13 +47,22 @@ export const layerRoutes = Layer.unwrap(
       EdgesHandlers.layer,
       AuditHandlers.layer,
       SystemHandlers.layer,
+      TokensHandlers.layer,
       HealthHandlers.layer
     )
     return Layer.mergeAll(
       HttpApiBuilder.layer(CloudApi).pipe(Layer.provide(handlers)),
       Console.layer,
       DocsHandlers.layer
-    ).pipe(Layer.provide(Layer.mergeAll(AuthorizationLayer.layer({ publicUrl }), ConventionsLayer.layer)))
+    ).pipe(
+      Layer.provide(
+        Layer.mergeAll(
+          AuthorizationLayer.layer({ publicUrl }),
+          WithinReachLayer.layer,
+          ConventionsLayer.layer
+        )
+      )
+    )
   })
 )
 
@@ -67,6 +79,7 @@ export const layerServices = Layer.unwrap(
       Limits.layer,
       Pairing.layer,
       SessionCheck.layer,
+      TokenCheck.layer,
       Traffic.layer,
       signIn
     ).pipe(

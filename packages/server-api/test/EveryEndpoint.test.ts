@@ -4,13 +4,15 @@ import { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 import { TenantId } from "@edge-relay/domain/ids/TenantId"
 import { SignInSessions } from "@edge-relay/domain/sign-in/SignInSessions"
 import { TestApi } from "@edge-relay/testkit/api/TestApi"
+import type { Walked } from "@edge-relay/testkit/contract/EveryEndpoint"
 import * as Walk from "@edge-relay/testkit/contract/EveryEndpointContract"
+import * as WalkTokens from "@edge-relay/testkit/contract/EveryEndpointTokens"
 import { isInstalled, PostgresServer } from "@edge-relay/testkit/PostgresServer"
 import { layerUrl, temporaryFolder } from "@edge-relay/testkit/SqlRepositories"
 import { Effect, Layer } from "effect"
 
 /** The walk over every endpoint, on every store. `e2e/EveryEndpoint.test.ts` makes it on the real processes. */
-const walked = Effect.map(TestApi, (api): Walk.Walked => ({
+const walked = Effect.map(TestApi, (api): Walked => ({
   url: api.url,
   signIn: (person) => Effect.map(api.signIn(person), ({ cookie }) => cookie)
 }))
@@ -21,10 +23,10 @@ const suite = (name: string, storage: Parameters<typeof TestApi.layerOn>[0]) =>
   layer(TestApi.layerOn(storage), { excludeTestServices: true, timeout: "60 seconds" })(
     `Every endpoint, on ${name},`,
     (it) => {
-      for (const [what, cookieOf] of Object.entries(Walk.withoutSession)) {
+      for (const [what, sentBy] of Object.entries(Walk.withoutSession)) {
         it.effect(what, () =>
           Effect.flatMap(walked, (walked) =>
-            Effect.flatMap(cookieOf(walked), (cookie) => Walk.refuses(walked, cookie))
+            Effect.flatMap(sentBy(walked), (sent) => Walk.refuses(walked, sent))
           )
         )
       }
@@ -34,7 +36,7 @@ const suite = (name: string, storage: Parameters<typeof TestApi.layerOn>[0]) =>
           const api = yield* TestApi
           const expired = yield* api.signIn("expired", { expiresInMillis: 20 })
           yield* Effect.sleep("30 millis")
-          yield* Walk.refuses(yield* walked, expired.cookie)
+          yield* Walk.refuses(yield* walked, { cookie: expired.cookie })
         })
       )
 
@@ -46,6 +48,14 @@ const suite = (name: string, storage: Parameters<typeof TestApi.layerOn>[0]) =>
           )
           assert.isDefined(api.presence.session(EdgeId.make(edgeId)))
         })
+      )
+
+      it.effect("answers 403 to a token that is not for it", () =>
+        Effect.flatMap(walked, WalkTokens.holdsTokensToTheirScopes)
+      )
+
+      it.effect("answers 404 to a token for other edges, the same as for what was never issued", () =>
+        Effect.flatMap(walked, WalkTokens.holdsTokensToTheirEdges)
       )
 
       it.effect("shows another tenant nothing in any list", () =>

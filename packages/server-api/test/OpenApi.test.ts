@@ -37,12 +37,20 @@ layer(TestApi.layer(), { excludeTestServices: true })("The documents", (it) => {
           const operation = document.paths[templated]?.[method.toLowerCase()]
           assert.isDefined(operation, `${method} ${path}`)
           assert.strictEqual(
-            operation.security?.length === 1,
+            (operation.security?.length ?? 0) > 0,
             isForTheSignedIn(group, path),
             `${method} ${path}`
           )
         }
       }
+      const security = (method: string, path: string) => document.paths[path]?.[method]?.security
+      assert.deepStrictEqual(security("get", "/api/edges"), [{ session: [] }, { token: ["edges:read"] }])
+      assert.deepStrictEqual(security("get", "/api/auth/me"), [{ session: [] }, { token: [] }])
+      assert.deepStrictEqual(security("post", "/api/tokens"), [{ session: [] }])
+      assert.deepStrictEqual(security("get", "/api/edges/{edgeId}/cameras"), [
+        { session: [] },
+        { token: ["gateway"] }
+      ])
     })
   )
 

@@ -1,4 +1,5 @@
 import { Layer } from "effect"
+import * as AccessTokensSql from "./access-tokens/AccessTokensSql.ts"
 import * as AuditLogSql from "./audit/AuditLogSql.ts"
 import * as EdgeEventsSql from "./edges/EdgeEventsSql.ts"
 import * as EdgesSql from "./edges/EdgesSql.ts"
@@ -9,6 +10,7 @@ import * as TransactionSql from "./database/TransactionSql.ts"
 
 /** Every repository in one `Database`, SQLite or Postgres. Needs `Digest` and `SecureRandom`, too. */
 export const layer = Layer.mergeAll(
+  AccessTokensSql.layer,
   AuditLogSql.layer,
   EdgesSql.layer,
   PairingCodesSql.layer,

@@ -1,6 +1,8 @@
 import { assert, describe, layer } from "@effect/vitest"
 import { DateTime, Effect, Layer, Redacted } from "effect"
 import { Statement } from "effect/sql"
+import { AccessTokens } from "@edge-relay/domain/access-tokens/AccessTokens"
+import { AccessTokenId } from "@edge-relay/domain/ids/AccessTokenId"
 import { AuditLog } from "@edge-relay/domain/audit/AuditLog"
 import { EdgeEvents } from "@edge-relay/domain/edges/EdgeEvents"
 import { Edges } from "@edge-relay/domain/edges/Edges"
@@ -67,7 +69,8 @@ const reads = Effect.gen(function* () {
   const audit = yield* AuditLog
   const events = yield* EdgeEvents
   const tokens = yield* SessionTokens
-  const { tenantId } = yield* newUser
+  const accessTokens = yield* AccessTokens
+  const { tenantId, userId } = yield* newUser
   const edgeId = yield* missingEdge
   const limit = 50
   const now = yield* DateTime.now
@@ -83,6 +86,10 @@ const reads = Effect.gen(function* () {
     "one edge": Effect.ignore(edges.get(tenantId, edgeId)),
     "the number of edges": edges.count(tenantId),
     "a token": Effect.ignore(tokens.authenticate(garbage)),
+    "an access token": accessTokens.find("hash"),
+    "live access tokens": accessTokens.live([AccessTokenId.make("pat_01h00000000000000000000000")]),
+    "a person's access tokens": accessTokens.list(tenantId, userId, { limit }),
+    "edges within reach": edges.list(tenantId, { limit, reach: { ids: [edgeId], labels: ["gpu"] } }),
     "replaced tokens": tokens.revokeReplaced,
     "open codes": codes.list(tenantId, now, { limit }),
     "a code": codes.findOpen("hash", now),

@@ -7,9 +7,12 @@ import { isCrossSite } from "./CrossSite.ts"
 import { SessionCheck, toCurrentUser } from "./SessionCheck.ts"
 import { SessionCookie } from "./SessionCookie.ts"
 import { SignIn } from "../sign-in/SignIn.ts"
+import * as Bearer from "../tokens/Bearer.ts"
+import * as TokenAuthorization from "../tokens/TokenAuthorization.ts"
 
 /**
- * The `Authorization` middleware: a live session, or 401. It is the only place that provides `CurrentUser`.
+ * The `Authorization` middleware: a live session or token, or 401. It is the only place that provides `CurrentUser`.
+ * A token decides alone, whatever cookies come with it.
  *
  * A request in a session counts as use, save for a question about the session that says `slide=false`.
  */
@@ -20,11 +23,19 @@ export const layer = (options: { readonly publicUrl: URL }) =>
       const check = yield* SessionCheck
       const cookies = yield* SessionCookie
       const signIn = yield* SignIn
+      const byToken = yield* TokenAuthorization.make
       const scope = yield* Effect.scope
 
       return Authorization.of(
         Effect.fnUntraced(function* (httpEffect, { endpoint }) {
           const request = yield* HttpServerRequest.HttpServerRequest
+          const text = Bearer.tokenOf(request.headers["authorization"])
+          if (text !== undefined) {
+            const user = yield* byToken(text, endpoint)
+            return withHeaders(yield* Effect.provideService(httpEffect, CurrentUser, user), {
+              "cache-control": "no-store"
+            })
+          }
           if (isCrossSite(request.method, request.headers, options.publicUrl)) {
             return yield* new CrossSite({ detail: "This was sent by a page of another site." })
           }

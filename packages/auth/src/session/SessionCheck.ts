@@ -68,5 +68,6 @@ export const toCurrentUser = (session: SignInSession, lastSeenAt: number): Curre
     createdAt: DateTime.makeUnsafe(session.createdAt),
     expiresAt: DateTime.makeUnsafe(session.expiresAt),
     idleExpiresAt: DateTime.makeUnsafe(idleExpiresAt({ ...session, lastSeenAt }))
-  }
+  },
+  token: null
 })

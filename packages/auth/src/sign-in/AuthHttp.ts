@@ -76,10 +76,11 @@ const layerAuth = HttpApiBuilder.group(
 
     return handlers.handleAll({
       me: () =>
-        Effect.map(CurrentUser, ({ session, tenantId, userId, email, name, picture, subject }) => ({
+        Effect.map(CurrentUser, ({ session, tenantId, token, userId, email, name, picture, subject }) => ({
           user: { id: userId, subject, name, email, picture },
           tenant: { id: tenantId },
-          session
+          session,
+          token: token === null ? null : { ...token, edges: token.reach }
         })),
 
       logout: Effect.fnUntraced(function* ({ request }) {
@@ -101,7 +102,7 @@ const layerAuth = HttpApiBuilder.group(
             expiresAt: DateTime.makeUnsafe(session.expiresAt),
             address: session.address,
             userAgent: session.userAgent,
-            current: session.id === user.session.id
+            current: session.id === user.session?.id
           })),
           nextCursor: null
         }
@@ -111,11 +112,13 @@ const layerAuth = HttpApiBuilder.group(
         const user = yield* CurrentUser
         const ended = yield* orUnavailable(signIn.endOne(user, params.id, origin(request)))
         if (!ended) return yield* new Problem.NotFound({ detail: "There is no such sign-in." })
-        if (params.id === user.session.id) yield* withHeader("set-cookie", cookies.clear)
+        if (params.id === user.session?.id) yield* withHeader("set-cookie", cookies.clear)
       }),
 
       endOtherSessions: Effect.fnUntraced(function* ({ request }) {
-        yield* orUnavailable(signIn.endOthers(yield* CurrentUser, origin(request)))
+        const user = yield* CurrentUser
+        if (user.session === null) return yield* new Problem.InsufficientScope({})
+        yield* orUnavailable(signIn.endOthers(user, user.session.id, origin(request)))
       })
     })
   })

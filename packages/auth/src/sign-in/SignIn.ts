@@ -62,7 +62,12 @@ export class SignIn extends Context.Service<
       id: SignInSessionId,
       origin: Origin
     ) => Effect.Effect<boolean, StorageUnavailable>
-    readonly endOthers: (user: Me, origin: Origin) => Effect.Effect<void, StorageUnavailable>
+    /** Ends all but one. */
+    readonly endOthers: (
+      user: Me,
+      except: SignInSessionId,
+      origin: Origin
+    ) => Effect.Effect<void, StorageUnavailable>
     /** Refreshes the provider's tokens where that is due; none where the provider says that it is over. */
     readonly refresh: (
       cookie: VerifiedCookie,
@@ -220,8 +225,8 @@ const make = Effect.fnUntraced(function* (options: SignInOptions) {
       return ended.length > 0
     }),
 
-    endOthers: Effect.fn("SignIn.endOthers")(function* ({ session, tenantId, userId }, origin) {
-      yield* recordEnded(yield* sessions.endOthers(tenantId, userId, session.id), "revoked", origin)
+    endOthers: Effect.fn("SignIn.endOthers")(function* ({ tenantId, userId }, except, origin) {
+      yield* recordEnded(yield* sessions.endOthers(tenantId, userId, except), "revoked", origin)
     }),
 
     refresh

@@ -7,6 +7,7 @@ import {
   EdgeRefused,
   EdgeReset,
   EdgeTimeout,
+  InsufficientScope,
   InternalError,
   RequestTimeout,
   StorageUnavailable,
@@ -21,6 +22,7 @@ export const mountPath = "/api/edges/:edgeId"
 const gatewayProblems = [
   BadMessage,
   Unauthorized,
+  InsufficientScope,
   CrossSite,
   EdgeNotFound,
   RequestTimeout,
@@ -34,30 +36,33 @@ const gatewayProblems = [
   EdgeTimeout
 ].map((Problem) => new Problem({}))
 
+/** What a token needs for an operation of the cloud's own. */
+type ScopeOf = (operationId: string) => string
+
 /**
- * Completes the OpenAPI document with what the endpoints do not know of themselves: the session's cookie, which
- * middleware asks for, and, where the edge API is mounted, whose edge it is and what may go wrong on the way there.
+ * Completes the OpenAPI document with what the endpoints do not know of themselves: the session's cookie or the token
+ * and its scope, which middleware asks for, and, where the edge API is mounted, whose edge it is and what may go wrong on the way there.
  */
-export const complete = (document: {
-  readonly [key: string]: unknown
-}): { readonly [key: string]: unknown } => {
-  // As `OpenApi.fromApi` makes it, whose own type is wider than a transformation is given.
-  const { components, paths } = document as {
-    readonly components: { readonly [key: string]: unknown }
-    readonly paths: { readonly [path: string]: { readonly [method: string]: Operation } }
-  }
-  return {
-    ...document,
-    components: { ...components, securitySchemes: { session } },
-    paths: Object.fromEntries(
-      Object.entries(paths).map(([path, operations]) =>
-        path.startsWith(`${mountPath}/`)
-          ? [path.replace(":edgeId", "{edgeId}"), mapValues(operations, describeMounted)]
-          : [path, mapValues(operations, describeOwn)]
+export const complete =
+  (scopeOf: ScopeOf) =>
+  (document: { readonly [key: string]: unknown }): { readonly [key: string]: unknown } => {
+    // As `OpenApi.fromApi` makes it, whose own type is wider than a transformation is given.
+    const { components, paths } = document as {
+      readonly components: { readonly [key: string]: unknown }
+      readonly paths: { readonly [path: string]: { readonly [method: string]: Operation } }
+    }
+    return {
+      ...document,
+      components: { ...components, securitySchemes: { session, token } },
+      paths: Object.fromEntries(
+        Object.entries(paths).map(([path, operations]) =>
+          path.startsWith(`${mountPath}/`)
+            ? [path.replace(":edgeId", "{edgeId}"), mapValues(operations, describeMounted)]
+            : [path, mapValues(operations, describeOwn(scopeOf))]
+        )
       )
-    )
+    }
   }
-}
 
 const session = {
   type: "apiKey",
@@ -66,20 +71,33 @@ const session = {
   description: "Set by signing in at /api/auth/login. Over http on localhost it is called session."
 }
 
-const forTheSignedIn = [{ session: [] }]
+const token = {
+  type: "http",
+  scheme: "bearer",
+  bearerFormat: "erp_ and 49 characters of base 62",
+  description: "A personal access token, made by POST /api/tokens. The scope that is needed stands beside it."
+}
 
-const describeOwn = (operation: Operation): Operation =>
-  operation.responses?.["401"] === undefined ? operation : { ...operation, security: forTheSignedIn }
+const describeOwn =
+  (scopeOf: ScopeOf) =>
+  (operation: Operation): Operation =>
+    operation.responses?.["401"] === undefined
+      ? operation
+      : { ...operation, security: security(scopeOf(operation.operationId)) }
+
+const security = (scope: string): ReadonlyArray<unknown> =>
+  scope === "none" ? [{ session: [] }] : [{ session: [] }, { token: scope === "any" ? [] : [scope] }]
 
 interface Operation {
   readonly parameters?: ReadonlyArray<unknown>
   readonly responses?: { readonly [status: string]: unknown }
   readonly security?: ReadonlyArray<unknown>
+  readonly operationId: string
 }
 
 const describeMounted = (operation: Operation): Operation => ({
   ...operation,
-  security: forTheSignedIn,
+  security: security("gateway"),
   parameters: [
     { name: "edgeId", in: "path", required: true, schema: { type: "string", pattern: edgeIdPattern } },
     ...(operation.parameters ?? [])

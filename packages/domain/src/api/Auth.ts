@@ -1,5 +1,9 @@
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import { EdgeReach } from "../access-tokens/EdgeReach.ts"
+import { Scope } from "../access-tokens/Scope.ts"
+import { TokenScope } from "../access-tokens/TokenScope.ts"
+import { AccessTokenId } from "../ids/AccessTokenId.ts"
 import { SignInSessionId } from "../ids/SignInSessionId.ts"
 import { TenantId } from "../ids/TenantId.ts"
 import { UserId } from "../ids/UserId.ts"
@@ -16,7 +20,7 @@ import {
 } from "./Problem.ts"
 import { Timestamp } from "./Timestamp.ts"
 
-/** Who is asking: the person, the tenant that they act in, and the session that they came with. */
+/** Who is asking: the person, the tenant that they act in, and the session or the token that they came with. */
 export const Me = Schema.Struct({
   user: Schema.Struct({
     id: UserId,
@@ -26,12 +30,23 @@ export const Me = Schema.Struct({
     picture: Schema.NullOr(Schema.String)
   }),
   tenant: Schema.Struct({ id: TenantId }),
-  session: Schema.Struct({
-    id: SignInSessionId,
-    createdAt: Timestamp,
-    expiresAt: Timestamp,
-    idleExpiresAt: Timestamp
-  })
+  session: Schema.NullOr(
+    Schema.Struct({
+      id: SignInSessionId,
+      createdAt: Timestamp,
+      expiresAt: Timestamp,
+      idleExpiresAt: Timestamp
+    })
+  ),
+  token: Schema.NullOr(
+    Schema.Struct({
+      id: AccessTokenId,
+      name: Schema.String,
+      scopes: Schema.Array(Scope),
+      edges: Schema.NullOr(EdgeReach),
+      expiresAt: Timestamp
+    })
+  )
 }).annotate({ identifier: "Me" })
 
 /** One of my sign-ins. `current` is the one that asks. */
@@ -82,7 +97,7 @@ export class AuthApi extends HttpApiGroup.make("auth")
       // `false`: the question does not count as use, and does not extend the session.
       query: { slide: Schema.optionalKey(Schema.Literals(["true", "false"])) },
       success: Me
-    }),
+    }).annotate(TokenScope, "any"),
     HttpApiEndpoint.post("logout", "/api/auth/logout", {
       success: Schema.Struct({ logoutUrl: Schema.NullOr(Schema.String) })
     }),

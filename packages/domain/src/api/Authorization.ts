@@ -1,12 +1,13 @@
 import { HttpApiMiddleware } from "effect/http-api"
 import type { CurrentUser } from "../sign-in/CurrentUser.ts"
-import { CrossSite, StorageUnavailable, Unauthorized } from "./Problem.ts"
+import { CrossSite, InsufficientScope, StorageUnavailable, Unauthorized } from "./Problem.ts"
 
 /**
- * Asks for a signed-in session and provides `CurrentUser`; there is no other way to get one. It refuses unsafe
- * methods that come cross-site. Implemented by `@edge-relay/auth/AuthorizationLayer`.
+ * Asks for a signed-in session, or for a token that has what the endpoint's `TokenScope` names, and provides
+ * `CurrentUser`; there is no other way to get one. In a session it refuses unsafe methods that come cross-site.
+ * Implemented by `@edge-relay/auth/AuthorizationLayer`.
  */
 export class Authorization extends HttpApiMiddleware.Service<Authorization, { provides: CurrentUser }>()(
   "@edge-relay/domain/api/Authorization",
-  { error: [Unauthorized, CrossSite, StorageUnavailable] }
+  { error: [Unauthorized, CrossSite, InsufficientScope, StorageUnavailable] }
 ) {}

@@ -1,4 +1,6 @@
+import { Context } from "effect"
 import { HttpApi, OpenApi } from "effect/http-api"
+import { TokenScope } from "../access-tokens/TokenScope.ts"
 import { EdgeApi } from "../edge-api/EdgeApi.ts"
 import { complete, mountPath } from "./ApiDocument.ts"
 import { AuditApi } from "./Audit.ts"
@@ -7,13 +9,25 @@ import { EdgeHostsApi } from "./EdgeHosts.ts"
 import { EdgesApi } from "./Edges.ts"
 import { EdgePairingApi, PairingApi } from "./Pairing.ts"
 import { HealthApi, SystemApi } from "./System.ts"
+import { TokensApi } from "./Tokens.ts"
 
 /**
  * What the cloud answers itself. Bodies and queries are strict: a field that the contract does not know is
  * refused by name, so that a misspelt filter is an error and not a longer list.
  */
 export class CloudApi extends HttpApi.make("edge-relay")
-  .add(SignInApi, AuthApi, EdgeHostsApi, EdgePairingApi, PairingApi, EdgesApi, AuditApi, SystemApi, HealthApi)
+  .add(
+    SignInApi,
+    AuthApi,
+    EdgeHostsApi,
+    EdgePairingApi,
+    PairingApi,
+    EdgesApi,
+    TokensApi,
+    AuditApi,
+    SystemApi,
+    HealthApi
+  )
   .annotate(HttpApi.PayloadParseOptions, { onExcessProperty: "error", errors: "all" })
   .annotate(HttpApi.QueryParseOptions, { onExcessProperty: "error", errors: "all" })
   .annotateMerge(
@@ -24,9 +38,22 @@ export class CloudApi extends HttpApi.make("edge-relay")
     })
   ) {}
 
+const scopeOfOperation = new Map(
+  Object.values(CloudApi.groups).flatMap((group) =>
+    Object.values(group.endpoints).map(({ annotations, identifier }) => [
+      `${group.identifier}.${identifier}`,
+      Context.get(annotations, TokenScope)
+    ])
+  )
+)
+const scopeOf = (operationId: string) => scopeOfOperation.get(operationId) ?? "none"
+
 /**
  * The whole of what browsers and scripts can call: the cloud's own, and the edge API mounted under an edge,
  * which one forwarder passes through the tunnel. This is the value that `/openapi.json`, the typed client and
  * the test that tries every endpoint are made of.
  */
-export const PublicApi = CloudApi.addHttpApi(EdgeApi.prefix(mountPath)).annotate(OpenApi.Transform, complete)
+export const PublicApi = CloudApi.addHttpApi(EdgeApi.prefix(mountPath)).annotate(
+  OpenApi.Transform,
+  complete(scopeOf)
+)

@@ -1,5 +1,6 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import { HidesBeyondReach, TokenScope } from "../access-tokens/TokenScope.ts"
 import { EdgeId } from "../ids/EdgeId.ts"
 import { Authorization } from "./Authorization.ts"
 import { BodyRules, ChangeLimit, Conventions } from "./Conventions.ts"
@@ -7,8 +8,9 @@ import { Page, pageQuery } from "./Page.ts"
 import { EdgeName } from "./PlainText.ts"
 import { EdgeNotFound, EdgeSessionNotFound, TooManyRequests, Unavailable } from "./Problem.ts"
 import { Timestamp } from "./Timestamp.ts"
+import { WithinReach } from "./WithinReach.ts"
 
-const Label = Schema.String.check(Schema.isPattern(/^[\w.:=/-]{1,63}$/))
+export const Label = Schema.String.check(Schema.isPattern(/^[\w.:=/-]{1,63}$/))
 
 /** The live tunnel of an edge, as its proxy last told. Bytes are of streams' payload, since it connected. */
 export const EdgeSession = Schema.Struct({
@@ -78,13 +80,19 @@ export class EdgesApi extends HttpApiGroup.make("edges")
         q: Schema.optionalKey(Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(100)))
       },
       success: Page(EdgeView)
-    }),
+    })
+      .annotate(TokenScope, "edges:read")
+      .annotate(HidesBeyondReach, true),
     HttpApiEndpoint.get("events", "/api/edges/events", {
       headers: { "last-event-id": Schema.optionalKey(Schema.String.check(Schema.isMaxLength(128))) },
       success: HttpApiSchema.StreamSse({ events: EdgeEvent }),
       error: TooManyRequests
-    }),
-    HttpApiEndpoint.get("get", "/api/edges/:edgeId", { params, success: EdgeView, error: EdgeNotFound }),
+    }).annotate(TokenScope, "edges:read"),
+    HttpApiEndpoint.get("get", "/api/edges/:edgeId", {
+      params,
+      success: EdgeView,
+      error: EdgeNotFound
+    }).annotate(TokenScope, "edges:read"),
     HttpApiEndpoint.patch("update", "/api/edges/:edgeId", {
       params,
       payload: Schema.Struct({
@@ -93,34 +101,35 @@ export class EdgesApi extends HttpApiGroup.make("edges")
       }),
       success: EdgeView,
       error: EdgeNotFound
-    }),
+    }).annotate(TokenScope, "edges:write"),
     HttpApiEndpoint.delete("remove", "/api/edges/:edgeId", {
       params,
       success: HttpApiSchema.NoContent,
       error: EdgeNotFound
-    }),
+    }).annotate(TokenScope, "edges:write"),
     HttpApiEndpoint.get("session", "/api/edges/:edgeId/session", {
       params,
       success: EdgeSession,
       error: [EdgeNotFound, EdgeSessionNotFound]
-    }),
+    }).annotate(TokenScope, "edges:read"),
     HttpApiEndpoint.post("disconnect", "/api/edges/:edgeId/disconnect", {
       params,
       success: HttpApiSchema.NoContent,
       error: [EdgeNotFound, EdgeSessionNotFound, Unavailable]
-    }),
+    }).annotate(TokenScope, "edges:write"),
     HttpApiEndpoint.post("rotateToken", "/api/edges/:edgeId/token/rotate", {
       params,
       success: Schema.Struct({ token: Schema.String }),
       error: EdgeNotFound
-    }),
+    }).annotate(TokenScope, "pairing"),
     HttpApiEndpoint.get("traffic", "/api/edges/:edgeId/traffic", {
       params,
       success: Schema.Struct({ items: Schema.Array(ForwardedRequest), nextCursor: Schema.Null }),
       error: EdgeNotFound
-    })
+    }).annotate(TokenScope, "edges:read")
   )
   .middleware(BodyRules)
+  .middleware(WithinReach)
   .middleware(ChangeLimit)
   .middleware(Authorization)
   .middleware(Conventions)

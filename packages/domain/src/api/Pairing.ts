@@ -1,5 +1,6 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import { TokenScope } from "../access-tokens/TokenScope.ts"
 import { PairingCodeId } from "../ids/PairingCodeId.ts"
 import { EdgeId } from "../ids/EdgeId.ts"
 import { Authorization } from "./Authorization.ts"
@@ -100,28 +101,31 @@ export class PairingApi extends HttpApiGroup.make("pairing")
       payload: Schema.Struct({ name: Schema.optionalKey(EdgeName) }),
       success: NewCode.pipe(HttpApiSchema.status(201)),
       error: [TooManyRequests]
-    }),
-    HttpApiEndpoint.get("listCodes", "/api/pairing/codes", { query: pageQuery, success: Page(OpenCode) }),
+    }).annotate(TokenScope, "pairing"),
+    HttpApiEndpoint.get("listCodes", "/api/pairing/codes", {
+      query: pageQuery,
+      success: Page(OpenCode)
+    }).annotate(TokenScope, "pairing"),
     HttpApiEndpoint.delete("cancelCode", "/api/pairing/codes/:id", {
       params: { id: PairingCodeId },
       success: HttpApiSchema.NoContent,
       error: NotFound
-    }),
+    }).annotate(TokenScope, "pairing"),
     HttpApiEndpoint.get("getRequest", "/api/pairing/requests/:userCode", {
       params: { userCode: TypedCode },
       success: PairingRequest,
       error: [NotFound, TooManyRequests]
-    }),
+    }).annotate(TokenScope, "pairing"),
     HttpApiEndpoint.post("approveRequest", "/api/pairing/requests/:userCode/approve", {
       params: { userCode: TypedCode },
       success: HttpApiSchema.NoContent,
       error: [NotFound, TooManyRequests]
-    }),
+    }).annotate(TokenScope, "pairing"),
     HttpApiEndpoint.post("denyRequest", "/api/pairing/requests/:userCode/deny", {
       params: { userCode: TypedCode },
       success: HttpApiSchema.NoContent,
       error: [NotFound, TooManyRequests]
-    })
+    }).annotate(TokenScope, "pairing")
   )
   .middleware(BodyRules)
   .middleware(ChangeLimit)

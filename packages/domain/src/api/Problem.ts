@@ -47,6 +47,12 @@ export class ExpiredToken extends problem<ExpiredToken>()("expired_token", 400, 
 
 // 401, 403
 export class Unauthorized extends problem<Unauthorized>()("unauthorized", 401, "Not signed in") {}
+/** RFC 6750 §3.1: the token is good, and not for this. */
+export class InsufficientScope extends problem<InsufficientScope>()(
+  "insufficient_scope",
+  403,
+  "Insufficient scope"
+) {}
 export class CrossSite extends problem<CrossSite>()("cross_site", 403, "Cross-site request") {}
 
 // 404, 405

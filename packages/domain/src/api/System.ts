@@ -1,5 +1,6 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import { TokenScope } from "../access-tokens/TokenScope.ts"
 import { Authorization } from "./Authorization.ts"
 import { BodyRules, Conventions } from "./Conventions.ts"
 import { Timestamp } from "./Timestamp.ts"
@@ -28,8 +29,14 @@ export const SystemStats = Schema.Struct({
 
 export class SystemApi extends HttpApiGroup.make("system")
   .add(
-    HttpApiEndpoint.get("info", "/api/system/info", { success: SystemInfo }),
-    HttpApiEndpoint.get("stats", "/api/system/stats", { success: SystemStats })
+    HttpApiEndpoint.get("info", "/api/system/info", { success: SystemInfo }).annotate(
+      TokenScope,
+      "edges:read"
+    ),
+    HttpApiEndpoint.get("stats", "/api/system/stats", { success: SystemStats }).annotate(
+      TokenScope,
+      "edges:read"
+    )
   )
   .middleware(BodyRules)
   .middleware(Authorization)

@@ -13,6 +13,8 @@ export const AuditAction = Schema.Literals([
   "pairing.exchanged",
   "pairing.approved",
   "pairing.denied",
+  "access_token.created",
+  "access_token.revoked",
   "edge.updated",
   "edge.removed",
   "edge.disconnected",

@@ -1,6 +1,7 @@
 import { EdgeId } from "../ids/EdgeId.ts"
 import { Context, DateTime, Effect, Layer, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
+import * as EdgeReach from "../access-tokens/EdgeReach.ts"
 import type { TenantId } from "../ids/TenantId.ts"
 import { EdgeEvents } from "./EdgeEvents.ts"
 import * as Paged from "../Paged.ts"
@@ -49,6 +50,8 @@ export interface EdgeQuery extends Paged.PageQuery {
   readonly ids?: ReadonlyArray<EdgeId> | undefined
   /** All but these. */
   readonly exceptIds?: ReadonlyArray<EdgeId> | undefined
+  /** Only what a token reaches. */
+  readonly reach?: EdgeReach.EdgeReach | null | undefined
 }
 
 export class Edges extends Context.Service<
@@ -128,7 +131,10 @@ const makeMemory = Effect.gen(function* () {
 
     get: find,
 
-    list: Effect.fn("Edges.list")(function* (tenantId, { limit, cursor, label, q, ids, exceptIds }) {
+    list: Effect.fn("Edges.list")(function* (
+      tenantId,
+      { limit, cursor, label, q, ids, exceptIds, reach = null }
+    ) {
       const after = cursor === undefined ? "" : yield* cursorToId(cursor)
       const key = q === undefined ? "" : searchKey(q)
       const only = ids === undefined ? undefined : new Set(ids)
@@ -138,6 +144,7 @@ const makeMemory = Effect.gen(function* () {
         .map(({ edge }) => edge)
         .filter(
           ({ id, name, labels }) =>
+            EdgeReach.includes(reach, { id, labels }) &&
             id > after &&
             (label === undefined || labels.includes(label)) &&
             searchKey(name).includes(key) &&

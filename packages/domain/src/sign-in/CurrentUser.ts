@@ -1,3 +1,4 @@
+import type { AccessToken } from "../access-tokens/AccessTokens.ts"
 import { SignInSessionId } from "../ids/SignInSessionId.ts"
 import { TenantId } from "../ids/TenantId.ts"
 import { UserId } from "../ids/UserId.ts"
@@ -22,6 +23,7 @@ export interface SignedInUser {
 export class CurrentUser extends Context.Service<
   CurrentUser,
   SignedInUser & {
+    /** The browser's session; null where a script asks with a token. */
     readonly session: {
       readonly id: SignInSessionId
       readonly createdAt: DateTime.Utc
@@ -29,6 +31,8 @@ export class CurrentUser extends Context.Service<
       readonly expiresAt: DateTime.Utc
       /** When it ends if nothing more is asked. */
       readonly idleExpiresAt: DateTime.Utc
-    }
+    } | null
+    /** What a script asks with; null for a browser. */
+    readonly token: AccessToken | null
   }
 >()("@edge-relay/domain/sign-in/CurrentUser") {}

@@ -1,21 +1,24 @@
 import { assert, describe, it } from "@effect/vitest"
+import { TokenScope } from "@edge-relay/domain/access-tokens/TokenScope"
 import { Authorization } from "@edge-relay/domain/api/Authorization"
 import { CloudApi, PublicApi } from "@edge-relay/domain/api/CloudApi"
 import { BodyRules, ChangeLimit, Conventions } from "@edge-relay/domain/api/Conventions"
 import * as Problem from "@edge-relay/domain/api/Problem"
 import { isSafeMethod } from "@edge-relay/domain/api/SafeMethod"
 import { Timestamp } from "@edge-relay/domain/api/Timestamp"
-import { DateTime, Effect, Schema } from "effect"
+import { WithinReach } from "@edge-relay/domain/api/WithinReach"
+import { Context, DateTime, Effect, Schema } from "effect"
 import { OpenApi } from "effect/http-api"
 import { globSync, readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 
 const endpoints = Object.values(CloudApi.groups).flatMap((group) =>
-  Object.values(group.endpoints).map(({ method, middlewares, path }) => ({
+  Object.values(group.endpoints).map(({ annotations, method, middlewares, path }) => ({
     name: `${method} ${path}`,
     method: String(method),
     path: String(path),
-    middlewares
+    middlewares,
+    scope: Context.get(annotations, TokenScope)
   }))
 )
 
@@ -33,6 +36,21 @@ describe("CloudApi", () => {
     }
   })
 
+  it("holds tokens to their edges on every endpoint that names one, and lets none act on tokens or sign-ins", () => {
+    const names = { read: 0, held: 0 }
+    for (const { middlewares, name, path, scope } of endpoints) {
+      if (path.includes(":edgeId")) {
+        assert.isTrue(middlewares.has(WithinReach), name)
+        names.held++
+      }
+      if (/^\/api\/(tokens|audit|auth\/(?!me))/.test(path)) {
+        assert.strictEqual(scope, "none", name)
+        names.read++
+      }
+    }
+    assert.isAbove(Math.min(names.read, names.held), 6)
+  })
+
   it("has a code of its own, and by that one status, for every problem", () => {
     const problems = [
       new Problem.InvalidRequest({}),
@@ -45,6 +63,7 @@ describe("CloudApi", () => {
       new Problem.AccessDenied({}),
       new Problem.ExpiredToken({}),
       new Problem.Unauthorized({}),
+      new Problem.InsufficientScope({}),
       new Problem.CrossSite({}),
       new Problem.NotFound({}),
       new Problem.EdgeNotFound({}),

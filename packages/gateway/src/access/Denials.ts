@@ -1,7 +1,7 @@
 import { AuditLog } from "@edge-relay/domain/audit/AuditLog"
 import type { UserId } from "@edge-relay/domain/ids/UserId"
 import { EdgeId } from "@edge-relay/domain/ids/EdgeId"
-import type { SignInSession } from "@edge-relay/domain/sign-in/SignInSession"
+import type { Caller } from "./Caller.ts"
 import { Clock, Effect, Schema } from "effect"
 
 /**
@@ -10,7 +10,7 @@ import { Clock, Effect, Schema } from "effect"
  * everybody's disk, is not theirs to fill.
  */
 export interface Denial {
-  readonly session: SignInSession
+  readonly caller: Caller
   /** As it stood in the request: it need not be an edge's id at all. */
   readonly edgeId: string
   readonly code: string
@@ -41,10 +41,10 @@ export const make = Effect.gen(function* () {
     return denied
   }
 
-  return ({ session, edgeId: asked, code, address, requestId }: Denial): void => {
+  return ({ caller, edgeId: asked, code, address, requestId }: Denial): void => {
     const edgeId = isEdgeId(asked) ? asked : undefined
     const key = `${edgeId} ${code}`
-    const denied = deniedTo(session.userId)
+    const denied = deniedTo(caller.userId)
     if (denied.has(key) || denied.size >= maxOfPerson) return
     denied.add(key)
     fork(
@@ -52,8 +52,8 @@ export const make = Effect.gen(function* () {
         .record({
           action: "gateway.denied",
           outcome: "failure",
-          tenantId: session.tenantId,
-          actor: session.userId,
+          tenantId: caller.tenantId,
+          actor: caller.userId,
           edgeId,
           address,
           requestId,

@@ -1,15 +1,18 @@
 import { EdgeHostSeal } from "@edge-relay/auth/edge-host/EdgeHostSeal"
 import type { VerifiedCookie } from "@edge-relay/auth/session/SessionCookie"
 import { SessionCookie } from "@edge-relay/auth/session/SessionCookie"
+import { TokenCheck } from "@edge-relay/auth/tokens/TokenCheck"
+import type { AccessToken } from "@edge-relay/domain/access-tokens/AccessTokens"
 import { SignIn } from "@edge-relay/auth/sign-in/SignIn"
 import type { SessionIdHash, SignInSession } from "@edge-relay/domain/sign-in/SignInSession"
 import { SignInSessions } from "@edge-relay/domain/sign-in/SignInSessions"
 import * as HostCookies from "../hosts/HostCookies.ts"
+import { type Caller, isToken } from "./Caller.ts"
 import { Clock, Context, Effect, Layer, Option } from "effect"
 
-/** Somebody signed in, by what they sent. */
+/** Somebody known by what they sent. */
 export interface Authenticated {
-  readonly session: SignInSession
+  readonly caller: Caller
   /** The `Set-Cookie` value in place of a cookie that an older key has signed. */
   readonly renewedCookie: string | undefined
 }
@@ -38,8 +41,13 @@ export class GatewayAuth extends Context.Service<
       cookieHeader: string | undefined,
       connection: object
     ) => Authenticated | undefined | Promise<Authenticated | undefined>
-    /** Calls back when the session has ended, within a second, wherever it was ended. Answers how to stop. */
-    readonly watch: (session: SignInSession, onEnded: () => void) => () => void
+    /** Whose live token that is, used from that address; as `authenticate` answers. */
+    readonly authenticateToken: (
+      text: string,
+      address: string
+    ) => Authenticated | undefined | Promise<Authenticated | undefined>
+    /** Calls back when session or token has ended, within a second, wherever it was ended. Answers how to stop. */
+    readonly watch: (caller: Caller, onEnded: () => void) => () => void
   }
 >()("@edge-relay/gateway/access/GatewayAuth") {
   static readonly layer = Layer.effect(
@@ -69,6 +77,7 @@ const make = Effect.gen(function* () {
   const hostCookies = HostCookies.make(cookies.name.startsWith("__Host-"))
   const sessions = yield* SignInSessions
   const signIn = yield* SignIn
+  const tokens = yield* TokenCheck
   const clock = yield* Clock.Clock
   const scope = yield* Effect.scope
   const context = yield* Effect.context<never>()
@@ -120,7 +129,7 @@ const make = Effect.gen(function* () {
     const now = clock.currentTimeMillisUnsafe()
     if (now - session.lastSeenAt >= touchMillis) sessions.touch(session.idHash, now)
     if (session.refreshAt !== null && session.refreshAt <= now) refresh(cookie, session)
-    return { session, renewedCookie }
+    return { caller: session, renewedCookie }
   }
 
   const authenticate = (host: string | undefined, header: string | undefined, connection: object) => {
@@ -136,10 +145,24 @@ const make = Effect.gen(function* () {
     )
   }
 
+  const authenticateToken = (text: string, address: string) => {
+    const use = (token: AccessToken): Authenticated => {
+      tokens.touch(token, address, clock.currentTimeMillisUnsafe())
+      return { caller: token, renewedCookie: undefined }
+    }
+    const known = tokens.peek(text, clock.currentTimeMillisUnsafe())
+    if (known !== undefined) return use(known)
+    return Effect.runPromiseWith(context)(
+      Effect.map(tokens.find(text), (found) => (Option.isSome(found) ? use(found.value) : undefined))
+    )
+  }
+
   return GatewayAuth.of({
     hostCookies,
     authenticate: (header, connection) => authenticate(undefined, header, connection),
     authenticateAt: authenticate,
-    watch: (session, onEnded) => sessions.watch(session, onEnded)
+    authenticateToken,
+    watch: (caller, onEnded) =>
+      isToken(caller) ? tokens.watch(caller, onEnded) : sessions.watch(caller, onEnded)
   })
 })

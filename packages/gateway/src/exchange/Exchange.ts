@@ -1,6 +1,6 @@
 import * as Problem from "@edge-relay/domain/api/Problem"
 import { isSafeMethod } from "@edge-relay/domain/api/SafeMethod"
-import type { SignInSession } from "@edge-relay/domain/sign-in/SignInSession"
+import type { Caller } from "../access/Caller.ts"
 import { reset } from "@edge-relay/tunnel/Splice"
 import type { Tracer } from "effect"
 import type { IncomingMessage, ServerResponse } from "node:http"
@@ -31,7 +31,7 @@ export interface Forwarding {
   /** For the record: without its query, which may hold secrets. */
   readonly path: string
   /** Undefined for a preflight, which carries no credentials (Fetch standard §3.3.3). */
-  readonly session: SignInSession | undefined
+  readonly caller: Caller | undefined
   /** The service of the edge; its default one where that is left out. */
   readonly service?: string
   /** The edge's own host; undefined on our origin. */

@@ -40,7 +40,7 @@ export const make = Effect.fnUntraced(function* (options: ForwarderOptions) {
 
   /** By edge, and by service of it. */
   const pools = new Map<string, Map<string, EdgePool>>()
-  const live = new LiveExchanges((session, onEnded) => auth.watch(session, onEnded))
+  const live = new LiveExchanges((caller, onEnded) => auth.watch(caller, onEnded))
 
   const dial = (edgeId: EdgeId, service: string, span: Tracer.Span | undefined) => {
     const opening = dialer.open(edgeId, service)
@@ -71,20 +71,20 @@ export const make = Effect.fnUntraced(function* (options: ForwarderOptions) {
     exchange.count()
     const bytes = exchange.bytesIn + exchange.bytesOut
     if (bytes === exchange.bytesTold) return
-    const { session } = exchange.forwarding
-    if (session !== undefined) traffic.addBytes(session.tenantId, bytes - exchange.bytesTold)
+    const { caller } = exchange.forwarding
+    if (caller !== undefined) traffic.addBytes(caller.tenantId, bytes - exchange.bytesTold)
     exchange.bytesTold = bytes
   }
 
   const onEnded = (exchange: Exchange): void => {
     live.remove(exchange)
     tellBytes(exchange)
-    const { session, edgeId, requestId, path, span } = exchange.forwarding
+    const { caller, edgeId, requestId, path, span } = exchange.forwarding
     const { startedAt, method, status, cause, bytesIn, bytesOut } = exchange
     if (span !== undefined) GatewaySpan.end(span, status, cause, clock.currentTimeNanosUnsafe())
-    if (session === undefined) return
+    if (caller === undefined) return
     traffic.record({
-      tenantId: session.tenantId,
+      tenantId: caller.tenantId,
       edgeId,
       requestId,
       startedAt,

@@ -1,57 +1,57 @@
-import type { SignInSession } from "@edge-relay/domain/sign-in/SignInSession"
+import type { Caller } from "../access/Caller.ts"
 import type { Exchange } from "./Exchange.ts"
 
 /**
- * The requests under way, by the session that asked: when a session ends, so do they. A session is watched once,
+ * The requests under way, by the session or token that asked: when that ends, so do they. Each is watched once,
  * from its first request until it has been without one for a sweep, not once a request.
  */
 export class LiveExchanges {
-  readonly #watch: (session: SignInSession, onEnded: () => void) => () => void
-  readonly #sessions = new Map<string, { readonly live: Set<Exchange>; readonly unwatch: () => void }>()
+  readonly #watch: (caller: Caller, onEnded: () => void) => () => void
+  readonly #callers = new Map<string, { readonly live: Set<Exchange>; readonly unwatch: () => void }>()
 
   readonly #anonymous = new Set<Exchange>()
 
-  constructor(watch: (session: SignInSession, onEnded: () => void) => () => void) {
+  constructor(watch: (caller: Caller, onEnded: () => void) => () => void) {
     this.#watch = watch
   }
 
   add(exchange: Exchange): void {
-    const { session } = exchange.forwarding
+    const { caller } = exchange.forwarding
     // A preflight: it ends by its deadline.
-    if (session === undefined) {
+    if (caller === undefined) {
       this.#anonymous.add(exchange)
       return
     }
-    const known = this.#sessions.get(session.id)
+    const known = this.#callers.get(caller.id)
     if (known !== undefined) {
       known.live.add(exchange)
       return
     }
     const live = new Set([exchange])
-    const unwatch = this.#watch(session, () => this.#endSession(session.id, live))
-    this.#sessions.set(session.id, { live, unwatch })
+    const unwatch = this.#watch(caller, () => this.#endCaller(caller.id, live))
+    this.#callers.set(caller.id, { live, unwatch })
   }
 
   remove(exchange: Exchange): void {
-    const { session } = exchange.forwarding
-    if (session === undefined) this.#anonymous.delete(exchange)
-    else this.#sessions.get(session.id)?.live.delete(exchange)
+    const { caller } = exchange.forwarding
+    if (caller === undefined) this.#anonymous.delete(exchange)
+    else this.#callers.get(caller.id)?.live.delete(exchange)
   }
 
-  /** Visits each, and lets go of sessions that have none. */
+  /** Visits each, and lets go of callers that have none. */
   sweep(visit: (exchange: Exchange) => void): void {
     for (const exchange of this.#anonymous) visit(exchange)
-    for (const [id, { live, unwatch }] of this.#sessions) {
+    for (const [id, { live, unwatch }] of this.#callers) {
       for (const exchange of live) visit(exchange)
       if (live.size > 0) continue
       unwatch()
-      this.#sessions.delete(id)
+      this.#callers.delete(id)
     }
   }
 
-  #endSession(id: string, live: ReadonlySet<Exchange>): void {
-    this.#sessions.get(id)?.unwatch()
-    this.#sessions.delete(id)
+  #endCaller(id: string, live: ReadonlySet<Exchange>): void {
+    this.#callers.get(id)?.unwatch()
+    this.#callers.delete(id)
     for (const exchange of live) exchange.endSession()
   }
 }

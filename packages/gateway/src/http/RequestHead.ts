@@ -1,3 +1,4 @@
+import * as Bearer from "@edge-relay/auth/tokens/Bearer"
 import { namedByConnection } from "./HeaderKinds.ts"
 import { isOwnCookie, type Place } from "./Place.ts"
 import { requestHeaderKinds } from "./RequestHeaders.ts"
@@ -9,6 +10,8 @@ import * as RequestTarget from "./RequestTarget.ts"
  */
 export interface RequestHead {
   readonly cookie: string | undefined
+  /** A token of ours, good or not: it goes no further. */
+  readonly token: string | undefined
   readonly origin: string | undefined
   readonly secFetchSite: string | undefined
   readonly secFetchMode: string | undefined
@@ -41,6 +44,7 @@ export const read = (
   isTraced = false
 ): RequestHead | Malformed => {
   let cookie: string | undefined
+  let token: string | undefined
   let origin: string | undefined
   let secFetchSite: string | undefined
   let secFetchMode: string | undefined
@@ -54,7 +58,7 @@ export const read = (
   let body: RequestHead["body"] = "none"
   let hosts = 0
   let lines = ""
-  const kinds = requestHeaderKinds[place]
+  const kinds = requestHeaderKinds
   if (httpVersion !== "1.1" && httpVersion !== "1.0")
     return { malformed: "an HTTP version that is not 1.1 or 1.0" }
 
@@ -68,6 +72,14 @@ export const read = (
       case "cookie":
         cookie = cookie === undefined ? value : `${cookie}; ${value}`
         break
+      case "authorization": {
+        const sent = Bearer.tokenOf(value)
+        // On our origin it could be a credential for us; on its own host the edge signs its own users in.
+        if (sent === undefined && place === "edge-host") lines += `${name}: ${value}\r\n`
+        // Two of them are none that is good.
+        if (sent !== undefined) token = token === undefined ? sent : ""
+        break
+      }
       case "origin":
         // Two of them are compared as one that is not ours.
         origin = origin === undefined ? value : `${origin}, ${value}`
@@ -136,6 +148,7 @@ export const read = (
   if (cookies !== "" && named?.has("cookie") !== true) lines += `Cookie: ${cookies}\r\n`
   return {
     cookie,
+    token,
     origin,
     secFetchSite,
     secFetchMode,

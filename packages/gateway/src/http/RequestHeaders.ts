@@ -1,11 +1,11 @@
 import { HeaderKinds, hopByHop } from "./HeaderKinds.ts"
-import type { Place } from "./Place.ts"
 
 /** What becomes of a request's header on its way to an edge, by its name. */
 export type RequestHeaderKind =
   | "forward"
   | "drop"
   | "cookie"
+  | "authorization"
   | "origin"
   | "sec-fetch-site"
   | "sec-fetch-mode"
@@ -25,6 +25,7 @@ const noted: ReadonlyMap<string, RequestHeaderKind> = new Map(
   (
     [
       "cookie",
+      "authorization",
       "origin",
       "sec-fetch-site",
       "sec-fetch-mode",
@@ -82,24 +83,11 @@ const forged: ReadonlySet<string> = new Set([
   "x-method-override"
 ])
 
-const kindsAt = (place: Place) =>
-  new HeaderKinds<RequestHeaderKind>((name) => {
-    const kind = noted.get(name)
-    if (kind !== undefined) return kind
-    // On our origin it could be a credential for us; on its own host the edge signs its own users in.
-    if (name === "authorization") return place === "edge-host" ? "forward" : "drop"
-    // CGI and WSGI programs cannot tell `X_Edge_User` from `X-Edge-User`.
-    const canonical = name.replaceAll("_", "-")
-    const isForged =
-      forged.has(canonical) ||
-      canonical === "authorization" ||
-      canonical.startsWith("x-forwarded-") ||
-      noted.has(canonical)
-    return isForged || hopByHop.has(canonical) ? "drop" : "forward"
-  })
-
-/** By the place: `Authorization` is for the edge on its own host alone. */
-export const requestHeaderKinds: { readonly [place in Place]: HeaderKinds<RequestHeaderKind> } = {
-  "our-origin": kindsAt("our-origin"),
-  "edge-host": kindsAt("edge-host")
-}
+export const requestHeaderKinds = new HeaderKinds<RequestHeaderKind>((name) => {
+  const kind = noted.get(name)
+  if (kind !== undefined) return kind
+  // CGI and WSGI programs cannot tell `X_Edge_User` from `X-Edge-User`.
+  const canonical = name.replaceAll("_", "-")
+  const isForged = forged.has(canonical) || canonical.startsWith("x-forwarded-") || noted.has(canonical)
+  return isForged || hopByHop.has(canonical) ? "drop" : "forward"
+})

@@ -43,8 +43,8 @@ const newEdgeId = Effect.map(TypeId.make("edge"), (id) => EdgeId.make(id))
 const setup = Effect.gen(function* () {
   const audit = yield* AuditLog
   const record = yield* Denials.make
-  const deny = (session: SignInSession, edgeId: string, code = "edge_not_found") =>
-    record({ session, edgeId, code, address: "127.0.0.1", requestId: "1" })
+  const deny = (caller: SignInSession, edgeId: string, code = "edge_not_found") =>
+    record({ caller, edgeId, code, address: "127.0.0.1", requestId: "1" })
   const recorded = Effect.fnUntraced(function* ({ tenantId }: SignInSession) {
     // Denials are written beside the request that was denied.
     yield* Effect.yieldNow

@@ -33,7 +33,8 @@ class Asked {
   )
 }
 
-const check = (access: EdgeAccess["Service"]) => Effect.promise(async () => access.check(tenantId, edgeId))
+const check = (access: EdgeAccess["Service"]) =>
+  Effect.promise(async () => access.check({ tenantId }, edgeId))
 
 describe("EdgeAccess", () => {
   it.effect("asks once in half a second, and many at once ask once", () => {
@@ -42,7 +43,7 @@ describe("EdgeAccess", () => {
       const access = yield* EdgeAccess
       const answers = yield* Effect.forEach([1, 2, 3], () => check(access), { concurrency: "unbounded" })
       assert.deepStrictEqual([answers, asked.times], [[true, true, true], 1])
-      assert.strictEqual(access.check(tenantId, edgeId), true)
+      assert.strictEqual(access.check({ tenantId }, edgeId), true)
       yield* TestClock.adjust("501 millis")
       asked.answer = "gone"
       assert.isFalse(yield* check(access))
@@ -65,7 +66,7 @@ describe("EdgeAccess", () => {
     const asked = new Asked()
     return Effect.gen(function* () {
       const access = yield* EdgeAccess
-      assert.strictEqual(access.check(tenantId, "..%2f"), false)
+      assert.strictEqual(access.check({ tenantId }, "..%2f"), false)
       assert.strictEqual(asked.times, 0)
     }).pipe(Effect.provide(asked.layer))
   })
@@ -75,7 +76,7 @@ describe("EdgeAccess", () => {
     return Effect.gen(function* () {
       const access = yield* EdgeAccess
       asked.answer = "away"
-      const error = yield* Effect.flip(Effect.tryPromise(async () => access.check(tenantId, edgeId)))
+      const error = yield* Effect.flip(Effect.tryPromise(async () => access.check({ tenantId }, edgeId)))
       assert.instanceOf(error.cause, StorageUnavailable)
       asked.answer = "there"
       assert.isTrue(yield* check(access))

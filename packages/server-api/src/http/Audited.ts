@@ -1,3 +1,4 @@
+import type { AccessToken } from "@edge-relay/domain/access-tokens/AccessTokens"
 import { StorageUnavailable } from "@edge-relay/domain/api/Problem"
 import { AuditLog, type NewAuditEntry } from "@edge-relay/domain/audit/AuditLog"
 import { CurrentUser } from "@edge-relay/domain/sign-in/CurrentUser"
@@ -25,16 +26,21 @@ export const make = Effect.gen(function* () {
     const user = yield* CurrentUser
     const request = yield* HttpServerRequest.HttpServerRequest
     const who = { tenantId: user.tenantId, actor: user.userId }
-    yield* audit.record({ ...entry, ...who, ...origin(request), outcome: "success" })
+    const detail = user.token === null ? entry.detail : byToken(user.token, entry.detail)
+    yield* audit.record({ ...entry, ...who, ...origin(request), detail, outcome: "success" })
   })
 
   return {
     record,
     /** Does what was asked for, in the database, and writes it down: both or neither, where the store can. */
-    together: <A, E, R>(entry: Entry, effect: Effect.Effect<A, E, R>) =>
-      transaction.run(Effect.tap(effect, () => record(entry)))
+    together: <A, E, R>(entry: Entry | ((done: A) => Entry), effect: Effect.Effect<A, E, R>) =>
+      transaction.run(Effect.tap(effect, (done) => record(typeof entry === "function" ? entry(done) : entry)))
   }
 })
+
+/** What a token did, its owner did, by this token. */
+const byToken = ({ id }: AccessToken, detail: string | undefined): string =>
+  detail === undefined ? `by ${id}` : `${detail}; by ${id}`
 
 /** The database is away: its own module logs why, and how often; the caller is told to come back. */
 export const orUnavailable = <A, E, R>(effect: Effect.Effect<A, E | Domain.StorageUnavailable, R>) =>

@@ -1,7 +1,9 @@
 import { Config } from "../Config.ts"
 import { SessionCookie } from "@edge-relay/auth/session/SessionCookie"
+import { TokenCheck } from "@edge-relay/auth/tokens/TokenCheck"
 import { CloudApi } from "@edge-relay/domain/api/CloudApi"
-import { EdgeNotFound, EdgeSessionNotFound, Unauthorized, Unavailable } from "@edge-relay/domain/api/Problem"
+import { EdgeSessionNotFound, Unauthorized, Unavailable } from "@edge-relay/domain/api/Problem"
+import { noSuchEdge } from "@edge-relay/domain/api/WithinReach"
 import { CurrentUser } from "@edge-relay/domain/sign-in/CurrentUser"
 import * as Domain from "@edge-relay/domain/edges/Edges"
 import { SessionTokens } from "@edge-relay/domain/tunnels/SessionTokens"
@@ -30,8 +32,6 @@ const streamTo = (request: HttpServerRequest.HttpServerRequest, { stream }: Live
   })
 }
 
-/** One answer for an edge that never was, one that was removed, and another tenant's. */
-const noSuchEdge = new EdgeNotFound({ detail: "There is no such edge." })
 const offline = new EdgeSessionNotFound({ detail: "The edge has no tunnel open." })
 
 const orNotFound = <A, E, R>(effect: Effect.Effect<A, E | Domain.EdgeNotFound, R>) =>
@@ -54,24 +54,30 @@ export const layer = HttpApiBuilder.group(
     const live = yield* LiveEvents
     const cookie = yield* SessionCookie
     const sessions = yield* SignInSessions
+    const accessTokens = yield* TokenCheck
     const audited = yield* Audited.make
     const view = EdgeViews.make(presence, yield* Config)
 
     return handlers.handleAll({
       list: ({ query: { online, label, q, ...query } }) =>
         Effect.gen(function* () {
-          const { tenantId } = yield* CurrentUser
+          const { tenantId, token } = yield* CurrentUser
           const ids = online === undefined ? [] : presence.onlineOf(tenantId).map(({ edgeId }) => edgeId)
           const among = online === undefined ? {} : online === "true" ? { ids } : { exceptIds: ids }
           const page = yield* Lists.page(query, (page) =>
-            edges.list(tenantId, { ...page, ...among, label, q })
+            edges.list(tenantId, { ...page, ...among, label, q, reach: token?.reach })
           )
           return { ...page, items: page.items.map(view) }
         }).pipe(Audited.orUnavailable),
 
       events: ({ headers, request }) =>
         Effect.gen(function* () {
-          const { tenantId } = yield* CurrentUser
+          const { tenantId, token } = yield* CurrentUser
+          if (token !== null) {
+            const listener = yield* live.listen(tenantId, headers["last-event-id"])
+            listener.onClose(accessTokens.watch(token, () => listener.end()))
+            return streamTo(request, listener)
+          }
           const verified = cookie.verify(request.headers["cookie"])
           const session = verified === undefined ? Option.none() : yield* sessions.find(verified.idHash)
           // It ended after the middleware saw it.

@@ -1,5 +1,6 @@
 import { Clock, Effect, Schema } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
+import { accessTokenTables } from "./migrations/AccessTokenTables.ts"
 import { auditActionNames } from "./migrations/AuditActionNames.ts"
 import { coreTables } from "./migrations/CoreTables.ts"
 import { signInSessionTables } from "./migrations/SignInSessionTables.ts"
@@ -28,7 +29,8 @@ export interface Migration {
 export const migrations: ReadonlyArray<Migration> = [
   { id: 1, name: "core_tables", up: coreTables },
   { id: 2, name: "sign_in_session_tables", up: signInSessionTables },
-  { id: 3, name: "audit_action_names", up: auditActionNames }
+  { id: 3, name: "audit_action_names", up: auditActionNames },
+  { id: 4, name: "access_token_tables", up: accessTokenTables }
 ]
 
 /** Of all that lock something in this database; any number of our own. */

@@ -61,12 +61,13 @@ export const layer = Layer.effect(
       return row === undefined ? yield* new EdgeNotFound({ edgeId }) : toEdge(row)
     })
 
-    /** Ids as one parameter, however many: a statement's text does not depend on them. */
-    const idIn = (ids: ReadonlyArray<EdgeId>) =>
+    /** Texts as one parameter, however many: a statement's text does not depend on them. */
+    const listed = (texts: ReadonlyArray<string>) =>
       sql.onDialectOrElse({
-        pg: () => sql`e.id IN (SELECT jsonb_array_elements_text(${JSON.stringify(ids)}::text::jsonb))`,
-        orElse: () => sql`e.id IN (SELECT value FROM json_each(${JSON.stringify(ids)}))`
+        pg: () => sql`(SELECT jsonb_array_elements_text(${JSON.stringify(texts)}::text::jsonb))`,
+        orElse: () => sql`(SELECT value FROM json_each(${JSON.stringify(texts)}))`
       })
+    const idIn = (ids: ReadonlyArray<EdgeId>) => sql`e.id IN ${listed(ids)}`
 
     /**
      * Walks the tenant's index, or that of the label: a page costs what is on it, however many there are. CROSS JOIN
@@ -74,7 +75,7 @@ export const layer = Layer.effect(
      */
     const select = (
       tenantId: TenantId,
-      { limit, label, q, ids, exceptIds }: EdgeQuery,
+      { limit, label, q, ids, exceptIds, reach = null }: EdgeQuery,
       after: EdgeId | undefined
     ) => {
       const id = sql.literal(label === undefined ? "e.id" : "l.edge_id")
@@ -88,7 +89,13 @@ export const layer = Layer.effect(
           ...(after === undefined ? [] : [sql`${id} > ${after}`]),
           ...(q === undefined ? [] : [sql`e.search_key LIKE ${contains(q)} ESCAPE '!'`]),
           ...(ids === undefined ? [] : [idIn(ids)]),
-          ...(exceptIds === undefined || exceptIds.length === 0 ? [] : [sql`NOT (${idIn(exceptIds)})`])
+          ...(exceptIds === undefined || exceptIds.length === 0 ? [] : [sql`NOT (${idIn(exceptIds)})`]),
+          ...(reach === null
+            ? []
+            : [
+                sql`(${idIn(reach.ids)} OR EXISTS (SELECT 1 FROM edge_labels r
+                  WHERE r.tenant_id = e.tenant_id AND r.edge_id = e.id AND r.label IN ${listed(reach.labels)}))`
+              ])
         ])}
         ORDER BY ${id} LIMIT ${limit + 1}`
     }

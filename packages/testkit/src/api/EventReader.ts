@@ -32,12 +32,17 @@ export class EventReader {
 
   static readonly open = (
     url: string,
-    cookie: string,
+    /** A cookie, or the headers of who has none. */
+    sent: string | { readonly [name: string]: string },
     lastEventId?: string
   ): Effect.Effect<EventReader, never, Scope.Scope> =>
     Effect.acquireRelease(
       Effect.callback<{ readonly reader: EventReader; readonly close: () => void }>((resume) => {
-        const headers = { cookie, ...(lastEventId === undefined ? {} : { "last-event-id": lastEventId }) }
+        const credentials = typeof sent === "string" ? { cookie: sent } : sent
+        const headers = {
+          ...credentials,
+          ...(lastEventId === undefined ? {} : { "last-event-id": lastEventId })
+        }
         const outgoing = request(`${url}/api/edges/events`, { agent: false, headers }, (response) => {
           const reader = new EventReader(response.headers)
           response.setEncoding("utf8")

@@ -2,6 +2,8 @@ import * as AuthHttp from "@edge-relay/auth/sign-in/AuthHttp"
 import * as AuthorizationLayer from "@edge-relay/auth/session/AuthorizationLayer"
 import { Oidc } from "@edge-relay/auth/provider/Oidc"
 import { SessionCheck } from "@edge-relay/auth/session/SessionCheck"
+import { TokenCheck } from "@edge-relay/auth/tokens/TokenCheck"
+import { AccessTokens } from "@edge-relay/domain/access-tokens/AccessTokens"
 import { SessionCookie } from "@edge-relay/auth/session/SessionCookie"
 import { SignIn, type SignInOptions } from "@edge-relay/auth/sign-in/SignIn"
 import { AuthApi, SignInApi } from "@edge-relay/domain/api/Auth"
@@ -97,14 +99,17 @@ const serveWith = Effect.fnUntraced(function* (
   // As server-api puts it together.
   const auth = AuthHttp.layer.pipe(
     Layer.provideMerge(AuthorizationLayer.layer({ publicUrl: origin })),
-    Layer.provideMerge(Layer.mergeAll(SignIn.layer({ ...options, publicUrl: origin }), SessionCheck.layer)),
+    Layer.provideMerge(
+      Layer.mergeAll(SignIn.layer({ ...options, publicUrl: origin }), SessionCheck.layer, TokenCheck.layer)
+    ),
     Layer.provideMerge(Layer.mergeAll(oidc, cookie))
   )
   const stores = Layer.mergeAll(
     options.sessions ?? SignInSessions.layerMemory,
     AuditLog.layerMemory,
+    AccessTokens.layerMemory,
     RateLimiter.layer.pipe(Layer.provide(RateLimiter.layerStoreMemory))
-  ).pipe(Layer.provideMerge(NodeCrypto.layerSecureRandom))
+  ).pipe(Layer.provideMerge(NodeCrypto.layer))
   // A memo map of its own: two servers of one test share no layer.
   const services = yield* Layer.buildWithMemoMap(
     auth.pipe(Layer.provideMerge(Layer.mergeAll(stores, conventions))),

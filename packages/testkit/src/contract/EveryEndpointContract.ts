@@ -1,43 +1,32 @@
-import { Authorization } from "@edge-relay/domain/api/Authorization"
-import { PublicApi } from "@edge-relay/domain/api/CloudApi"
+import * as AccessTokenSecret from "@edge-relay/domain/access-tokens/AccessTokenSecret"
+import { scopes } from "@edge-relay/domain/access-tokens/Scope"
 import { assert } from "@effect/vitest"
-import { Effect, Schema } from "effect"
-import { type Answer, type Ask, ask } from "../api/TestApi.ts"
+import { Effect, Redacted, Schedule } from "effect"
+import { SecureRandom } from "effect/crypto"
+import { type Ask, ask } from "../api/TestApi.ts"
+import {
+  type Walked,
+  endpoints,
+  owned,
+  call,
+  seen,
+  Begun,
+  Codes,
+  json,
+  newCode,
+  newEdge,
+  me,
+  nameOf,
+  bearer,
+  newToken
+} from "./EveryEndpoint.ts"
 
 /**
- * Walks the contract's own value and tries every endpoint of a running api: without a cookie, with a tampered one,
- * with one whose session is over, and as another tenant. It knows of the api nothing but its URL and how to sign
+ * Walks the contract's own value and tries every endpoint of a running api: without a cookie or token, with a tampered
+ * one, with one that is over, with a token that is not for it, and as another tenant. It knows of the api nothing but its URL and how to sign
  * in, so that the same walk is made on every store, and on the real processes. An endpoint that is added and not
  * known how to call fails here.
  */
-export interface Walked {
-  readonly url: string
-  /** The cookie of a new session of that person's, each of whom is in a tenant of their own. */
-  readonly signIn: (person: "alice" | "bob") => Effect.Effect<string>
-}
-
-interface Endpoint {
-  readonly name: string
-  readonly method: string
-  readonly path: string
-  readonly isPublic: boolean
-}
-
-const mounted = "/api/edges/:edgeId/"
-
-export const endpoints: ReadonlyArray<Endpoint> = Object.values(PublicApi.groups).flatMap((group) =>
-  Object.values(group.endpoints).map((endpoint) => {
-    const method = String(endpoint.method)
-    return {
-      name: `${method} ${endpoint.path}`,
-      method,
-      path: endpoint.path,
-      // What is an edge's has no middleware of ours: the gateway asks.
-      isPublic: !endpoint.middlewares.has(Authorization) && !endpoint.path.startsWith(mounted)
-    }
-  })
-)
-
 /** Those that anybody may call: each is one of these by decision, not by omission. */
 const publicEndpoints = [
   "GET /api/auth/callback",
@@ -51,89 +40,26 @@ const publicEndpoints = [
   "POST /api/pairing/requests/poll"
 ]
 
-/** What an endpoint wants in its body to be understood. */
-const bodies: { readonly [name: string]: unknown } = {
-  "POST /api/pairing/codes": {},
-  "PATCH /api/edges/:edgeId": { name: "renamed" }
-}
-
-/** What stands for each parameter that names something of a tenant, in a path of Alice's. */
-const owned = ["edgeId", "id", "userCode"]
-
-/** Of things on an edge: the edge is asked only when it is known whose it is. */
-const onEdge = ["deviceId", "cameraId", "mediaId", "modelId", "clusterId"]
-
-const call = (url: string, { method, name, path }: Endpoint, ids: { readonly [name: string]: string }) => {
-  const filled = path.replaceAll(/:([A-Za-z]+)/g, (_, parameter: string) => {
-    const id = ids[parameter] ?? (onEdge.includes(parameter) ? "some-id" : undefined)
-    if (id === undefined) throw new Error(`${name}: this test does not know what a ${parameter} is`)
-    return id
-  })
-  const body = path.startsWith(mounted) || method === "GET" || method === "DELETE" ? undefined : bodies[name]
-  return (options: Ask) =>
-    ask(url + filled, { method, body, ...options, headers: { "x-request-id": "walk", ...options.headers } })
-}
-
-/** What a client can tell apart, but for the time of day. */
-const seen = ({ body, headers, status }: Answer) => ({ status, headers: { ...headers, date: "" }, body })
-
 /** One character of the signature is another one. */
 const tamper = (cookie: string) =>
   cookie.replace(/.(.)$/, (end) => (end.startsWith("A") ? `B${end.slice(1)}` : `A${end.slice(1)}`))
-
-const Code = Schema.Struct({ id: Schema.String, code: Schema.String })
-const Paired = Schema.Struct({ edgeId: Schema.String })
-const Begun = Schema.Struct({ userCode: Schema.String })
-const Named = Schema.Struct({ name: Schema.String })
-const Codes = Schema.Struct({ items: Schema.Array(Schema.Unknown) })
-const Me = Schema.Struct({
-  user: Schema.Struct({ id: Schema.String }),
-  tenant: Schema.Struct({ id: Schema.String }),
-  session: Schema.Struct({ id: Schema.String })
-})
-
-/** What must be there for the walk, made through the api alone. */
-const json = <S extends Schema.ConstraintDecoder<unknown>>(
-  schema: S,
-  status: number,
-  url: string,
-  options: Ask = {}
-) =>
-  Effect.map(ask(url, options), (answer) => {
-    assert.strictEqual(answer.status, status, `${url} ${answer.body}`)
-    return Schema.decodeUnknownSync(schema)(answer.json)
-  })
-
-const newCode = ({ url }: Walked, cookie: string, name: string) =>
-  json(Code, 201, `${url}/api/pairing/codes`, { method: "POST", cookie, body: { name } })
-
-const newEdge = Effect.fnUntraced(function* (walked: Walked, cookie: string, name: string) {
-  const { code } = yield* newCode(walked, cookie, name)
-  const body = { code }
-  return yield* json(Paired, 201, `${walked.url}/api/pairing/exchange`, { method: "POST", body })
-})
-
-const me = ({ url }: Walked, cookie: string) => json(Me, 200, `${url}/api/auth/me`, { cookie })
-
-const nameOf = ({ url }: Walked, cookie: string, edgeId: string) =>
-  Effect.map(json(Named, 200, `${url}/api/edges/${edgeId}`, { cookie }), ({ name }) => name)
 
 /** Each public one was decided upon, and there are enough of all others for them to be all. */
 export const decidesWhatIsPublic = () => {
   const found = endpoints.filter(({ isPublic }) => isPublic).map(({ name }) => name)
   assert.deepStrictEqual(found.toSorted(), publicEndpoints)
-  assert.isAbove(endpoints.length, 51)
+  assert.isAbove(endpoints.length, 54)
 }
 
-/** Every other one answers 401 to that cookie, and does nothing. */
-export const refuses = Effect.fnUntraced(function* (walked: Walked, cookie: string | undefined) {
+/** Every other one answers 401 to who sends that, and does nothing. */
+export const refuses = Effect.fnUntraced(function* (walked: Walked, sent: Ask) {
   const { url } = walked
   const alice = yield* walked.signIn("alice")
   const { edgeId } = yield* newEdge(walked, alice, "an edge")
   const { session } = yield* me(walked, alice)
   const ids = { edgeId, id: session.id, userCode: "BCDF-2345" }
   for (const endpoint of endpoints.filter(({ isPublic }) => !isPublic)) {
-    const answer = yield* call(url, endpoint, ids)({ cookie })
+    const answer = yield* call(url, endpoint, ids)(sent)
     assert.strictEqual(answer.status, 401, endpoint.name)
     assert.strictEqual(answer.headers["content-type"], "application/problem+json", endpoint.name)
     assert.propertyVal(answer.json, "code", "unauthorized", endpoint.name)
@@ -145,17 +71,40 @@ export const refuses = Effect.fnUntraced(function* (walked: Walked, cookie: stri
 
 /** The ways to have no session that need nothing but a session, by what they are called. */
 export const withoutSession: {
-  readonly [what: string]: (walked: Walked) => Effect.Effect<string | undefined>
+  readonly [what: string]: (walked: Walked) => Effect.Effect<Ask>
 } = {
-  "answers 401 without a cookie": () => Effect.undefined,
-  "answers 401 to a tampered cookie": ({ signIn }) => Effect.map(signIn("alice"), tamper),
+  "answers 401 without a cookie": () => Effect.succeed({}),
+  "answers 401 to a tampered cookie": ({ signIn }) =>
+    Effect.map(signIn("alice"), (cookie) => ({ cookie: tamper(cookie) })),
   "answers 401 to a cookie that is there twice": ({ signIn }) =>
-    Effect.map(signIn("alice"), (cookie) => `${cookie}; ${cookie}`),
+    Effect.map(signIn("alice"), (cookie) => ({ cookie: `${cookie}; ${cookie}` })),
   "answers 401 once the session has been ended": Effect.fnUntraced(function* ({ signIn, url }) {
     const cookie = yield* signIn("alice")
     const answer = yield* ask(`${url}/api/auth/logout`, { method: "POST", cookie })
     assert.strictEqual(answer.status, 200, answer.body)
-    return cookie
+    return { cookie }
+  }),
+  "answers 401 to a tampered token": (walked) =>
+    Effect.map(newToken(walked, "alice", scopes), ({ token }) => bearer(tamper(token))),
+  "answers 401 to a token that was never issued": () =>
+    Effect.map(Effect.provide(AccessTokenSecret.make, SecureRandom.layerWebCrypto), (secret) =>
+      bearer(Redacted.value(secret))
+    ),
+  "answers 401 once the token has been revoked": Effect.fnUntraced(function* (walked) {
+    const { cookie, id, token } = yield* newToken(walked, "alice", scopes)
+    const answer = yield* ask(`${walked.url}/api/tokens/${id}`, { method: "DELETE", cookie })
+    assert.strictEqual(answer.status, 204, answer.body)
+    return bearer(token)
+  }),
+  "answers 401 once the token has expired": Effect.fnUntraced(function* (walked) {
+    const { token } = yield* newToken(walked, "alice", scopes, { expiresInSeconds: 1 })
+    const status = Effect.map(ask(`${walked.url}/api/auth/me`, bearer(token)), ({ status }) => status)
+    assert.strictEqual(yield* status, 200)
+    yield* Effect.repeat(status, {
+      until: (status) => status === 401,
+      schedule: Schedule.spaced("50 millis")
+    }).pipe(Effect.timeout("30 seconds"), Effect.orDie)
+    return bearer(token)
   })
 }
 
@@ -166,7 +115,8 @@ export const hidesFromOthers = Effect.fnUntraced(function* (
 ) {
   const { signIn, url } = walked
   const alice = yield* signIn("alice")
-  const bob = yield* signIn("bob")
+  const { cookie: bob, token: bobsToken } = yield* newToken(walked, "bob", scopes)
+  const { id: tokenId } = yield* newToken(walked, "alice", scopes)
   const { edgeId } = yield* newEdge(walked, alice, "alice's")
   const { session, tenant } = yield* me(walked, alice)
   yield* connect(edgeId, tenant.id)
@@ -182,17 +132,22 @@ export const hidesFromOthers = Effect.fnUntraced(function* (
   const never = {
     edgeId: "edge_01h00000000000000000000000",
     code: "code_01h00000000000000000000000",
+    token: "pat_01h00000000000000000000000",
     session: "sess_01h00000000000000000000000",
     userCode: "ZZZZ-9999"
   }
   for (const endpoint of endpoints.filter(({ path }) => owned.some((name) => path.includes(`:${name}`)))) {
-    const isCode = endpoint.path.includes("/codes/")
-    const theirs = { edgeId, id: isCode ? code.id : session.id, userCode }
-    const nobodys = { ...never, id: isCode ? never.code : never.session }
-    const first = yield* call(url, endpoint, theirs)({ cookie: bob })
-    const second = yield* call(url, endpoint, nobodys)({ cookie: bob })
-    assert.strictEqual(first.status, 404, endpoint.name)
-    assert.deepStrictEqual(seen(first), seen(second), endpoint.name)
+    const [id, nobodysId] = endpoint.path.includes("/codes/")
+      ? [code.id, never.code]
+      : endpoint.path.includes("/tokens/")
+        ? [tokenId, never.token]
+        : [session.id, never.session]
+    for (const sent of endpoint.scope === "none" ? [{ cookie: bob }] : [{ cookie: bob }, bearer(bobsToken)]) {
+      const first = yield* call(url, endpoint, { edgeId, id, userCode })(sent)
+      const second = yield* call(url, endpoint, { ...never, id: nobodysId })(sent)
+      assert.strictEqual(first.status, 404, endpoint.name)
+      assert.deepStrictEqual(seen(first), seen(second), endpoint.name)
+    }
   }
   assert.strictEqual(yield* nameOf(walked, alice, edgeId), "alice's")
   const after = yield* json(Codes, 200, `${url}/api/pairing/codes`, { cookie: alice })
@@ -204,7 +159,7 @@ export const hidesFromOthers = Effect.fnUntraced(function* (
 export const listsNothingOfOthers = Effect.fnUntraced(function* (walked: Walked) {
   const { signIn, url } = walked
   const alice = yield* signIn("alice")
-  const bob = yield* signIn("bob")
+  const { cookie: bob, token: bobsToken } = yield* newToken(walked, "bob", scopes)
   const { edgeId } = yield* newEdge(walked, alice, "secret of alice")
   yield* newCode(walked, alice, "secret of alice")
   const { tenant, user } = yield* me(walked, alice)
@@ -214,10 +169,12 @@ export const listsNothingOfOthers = Effect.fnUntraced(function* (walked: Walked)
   )
   assert.isAbove(lists.length, 5)
   for (const endpoint of lists) {
-    const answer = yield* call(url, endpoint, {})({ cookie: bob })
-    assert.strictEqual(answer.status, 200, endpoint.name)
-    for (const secret of ["secret of alice", edgeId, tenant.id, user.id]) {
-      assert.notInclude(answer.body, secret, endpoint.name)
+    for (const sent of endpoint.scope === "none" ? [{ cookie: bob }] : [{ cookie: bob }, bearer(bobsToken)]) {
+      const answer = yield* call(url, endpoint, {})(sent)
+      assert.strictEqual(answer.status, 200, endpoint.name)
+      for (const secret of ["secret of alice", edgeId, tenant.id, user.id]) {
+        assert.notInclude(answer.body, secret, endpoint.name)
+      }
     }
   }
 })

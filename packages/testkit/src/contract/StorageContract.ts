@@ -1,3 +1,4 @@
+import * as AccessTokensContract from "./AccessTokensContract.ts"
 import * as AuditLogContract from "./AuditLogContract.ts"
 import * as EdgeEventsContract from "./EdgeEventsContract.ts"
 import * as EdgesContract from "./EdgesContract.ts"
@@ -18,4 +19,5 @@ export const suite = (name: string, it: It) => {
   PairingContract.suite(name, it)
   PairingFaultsContract.suite(name, it)
   AuditLogContract.suite(name, it)
+  AccessTokensContract.suite(name, it)
 }

@@ -1,7 +1,9 @@
 import { EdgeHostSeal } from "@edge-relay/auth/edge-host/EdgeHostSeal"
 import { Oidc } from "@edge-relay/auth/provider/Oidc"
 import { SessionCookie, type VerifiedCookie } from "@edge-relay/auth/session/SessionCookie"
+import { TokenCheck } from "@edge-relay/auth/tokens/TokenCheck"
 import { SignIn } from "@edge-relay/auth/sign-in/SignIn"
+import { AccessTokens, type NewAccessToken } from "@edge-relay/domain/access-tokens/AccessTokens"
 import { AuditLog } from "@edge-relay/domain/audit/AuditLog"
 import { SignInSessionId } from "@edge-relay/domain/ids/SignInSessionId"
 import { TenantId } from "@edge-relay/domain/ids/TenantId"
@@ -20,7 +22,7 @@ import {
   type EdgeStream
 } from "@edge-relay/protocol/DialError"
 import { TunnelDialer } from "@edge-relay/tunnel/link/TunnelDialer"
-import { Context, Effect, Layer, Redacted, type Scope } from "effect"
+import { Context, DateTime, Effect, Layer, Redacted, type Scope } from "effect"
 import { Digest, SecureRandom } from "effect/crypto"
 import { RateLimiter } from "effect/persistence"
 import * as http from "node:http"
@@ -67,6 +69,11 @@ export class TestGateway extends Context.Service<
     readonly signIn: (
       changes: (cookie: VerifiedCookie) => Partial<NewSignInSession>
     ) => Effect.Effect<{ readonly cookie: string; readonly verified: VerifiedCookie }>
+    /** A token of that person's, for whoever has its text. */
+    readonly addToken: (
+      changes?: Partial<NewAccessToken>
+    ) => Effect.Effect<{ readonly text: string; readonly revoke: Effect.Effect<void> }>
+    readonly setLabels: (edgeId: EdgeId, labels: ReadonlyArray<string>) => Effect.Effect<void>
     readonly sessions: SignInSessions["Service"]
     readonly removeEdge: (edgeId: EdgeId) => Effect.Effect<void>
     readonly endSession: Effect.Effect<void>
@@ -85,7 +92,7 @@ export class TestGateway extends Context.Service<
       Layer.provide(
         Layer.merge(Gateway.layer({ publicUrl, ...options }), RemovedEdges.layer({ everyMillis: 100 })).pipe(
           Layer.provideMerge(Layer.mergeAll(GatewayAuth.layer, EdgeAccess.layer, Traffic.layer, dialer)),
-          Layer.provideMerge(SignIn.layer({ publicUrl })),
+          Layer.provideMerge(Layer.merge(SignIn.layer({ publicUrl }), TokenCheck.layer)),
           Layer.provideMerge(
             Layer.mergeAll(
               SessionCookie.layer({ keys: [sessionKey, olderSessionKey], secure: false }),
@@ -158,6 +165,7 @@ const make = Effect.gen(function* () {
   const cookies = yield* SessionCookie
   const sessions = yield* SignInSessions
   const edges = yield* Edges
+  const tokens = yield* AccessTokens
   const local = yield* TestEdges
   const traffic = yield* Traffic
   const audit = yield* AuditLog
@@ -248,6 +256,23 @@ const make = Effect.gen(function* () {
       return edge
     },
     signIn: (changes) => signIn((cookie) => ({ tenantId: me.tenantId, ...changes(cookie) })),
+    addToken: (changes) =>
+      Effect.gen(function* () {
+        const { secret, token } = yield* tokens.create({
+          tenantId: me.tenantId,
+          userId: me.userId,
+          issuer: "https://issuer.test",
+          subject: me.userId,
+          name: "test",
+          scopes: ["gateway"],
+          reach: null,
+          expiresAt: DateTime.add(yield* DateTime.now, { hours: 1 }),
+          ...changes
+        })
+        const revoke = Effect.asVoid(tokens.revoke(token.tenantId, token.userId, token.id))
+        return { text: Redacted.value(secret), revoke: Effect.orDie(revoke) }
+      }).pipe(Effect.orDie),
+    setLabels: (edgeId, labels) => Effect.orDie(Effect.asVoid(edges.update(me.tenantId, edgeId, { labels }))),
     sessions,
     removeEdge: (edgeId) => Effect.orDie(edges.remove(me.tenantId, edgeId)),
     endSession: Effect.orDie(Effect.asVoid(sessions.end(me.verified.idHash, "signed_out"))),
