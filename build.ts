@@ -1,56 +1,57 @@
-import { cp, mkdir, rm } from "node:fs/promises"
-import { build, type Plugin } from "rolldown"
+import { mkdir, mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { parseArgs } from "node:util"
+import { bundleAgent, bundleServers } from "./packaging/Bundles.ts"
+import { executable } from "./packaging/Executable.ts"
+import { host, isTarget, type Target, targets } from "./packaging/NodeBinary.ts"
 
 /**
- * `npm run build`: each program as one file in `dist/` (or the folder that is named), which Node 26 runs as it is. Beside them lie what cannot be
- * in a file: the console's pages, and the native module that masks WebSocket frames.
+ * `npm run build [-- FOLDER] [--target NAME …]`: each program as one file in `dist/` or that folder, which Node 26
+ * runs as it is; and the agent as one executable that needs no Node: `edge-relay` for this machine,
+ * `edge-relay-linux-arm64` and so on for others.
  */
 
-const programs = {
-  api: "packages/server-api/src/main.ts",
-  proxy: "packages/server-proxy/src/main.ts",
-  "edge-relay": "packages/edge-agent/src/main.ts"
-}
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: { target: { type: "string", multiple: true } }
+})
 
-/** The console is found beside the bundle, not in a package. */
-const consoleBesideBundle: Plugin = {
-  name: "console-beside-bundle",
-  transform: (code, id) =>
-    id.endsWith("/server-api/src/http/Console.ts")
-      ? {
-          code: code.replace(
-            "import.meta.resolve(`@edge-relay/console/public${path}`)",
-            "new URL(`./console${path}`, import.meta.url).href"
-          ),
-          // One expression within one line: what the map says of the others holds.
-          map: null
-        }
-      : undefined
-}
+const hosted = host()
+/** This machine's, and what most edges are. */
+const usual: ReadonlyArray<Target> = [
+  ...new Set([...(hosted === undefined ? [] : [hosted]), "linux-x64", "linux-arm64"] as const)
+]
+const wanted = values.target?.map((name) => {
+  if (name === "host" && hosted !== undefined) return hosted
+  if (isTarget(name)) return name
+  console.error(`there is no target ${name}: host, ${Object.keys(targets).join(", ")}`)
+  process.exit(2)
+})
 
-const folder = process.argv[2] ?? "dist"
+const folder = positionals[0] ?? "dist"
 await rm(folder, { recursive: true, force: true })
 await mkdir(folder, { recursive: true })
-for (const [name, input] of Object.entries(programs)) {
-  await build({
-    input,
-    platform: "node",
-    // Optional at run time: `ws` does without the one, and `pg` without the other.
-    external: ["bufferutil", "utf-8-validate", "pg-native"],
-    plugins: [consoleBesideBundle],
-    output: { file: `${folder}/${name}.mjs`, format: "esm", codeSplitting: false, sourcemap: true },
-    logLevel: "warn"
-  })
+const built = [...(await bundleServers(folder)), `${folder}/edge-relay.mjs`]
+await bundleAgent(`${folder}/edge-relay.mjs`, "esm")
+
+const scratch = await mkdtemp(join(tmpdir(), "edge-relay-build-"))
+try {
+  const bundle = join(scratch, "edge-relay.cjs")
+  await bundleAgent(bundle, "cjs")
+  for (const target of wanted ?? usual) {
+    const suffix = target.startsWith("win") ? ".exe" : ""
+    const file = `${folder}/edge-relay${target === hosted ? "" : `-${target}`}${suffix}`
+    try {
+      await executable(bundle, target, file, scratch)
+      built.push(file)
+    } catch (error) {
+      // What was asked for by name has to be there; of the usual ones, those that can be had.
+      if (wanted !== undefined || target === hosted) throw error
+      console.log(`no executable for ${target}: ${error instanceof Error ? error.message : String(error)}`)
+    }
+  }
+} finally {
+  await rm(scratch, { recursive: true, force: true })
 }
-await cp("packages/console/public", `${folder}/console`, { recursive: true })
-for (const module of ["bufferutil", "node-gyp-build"]) {
-  await cp(`node_modules/${module}`, `${folder}/node_modules/${module}`, {
-    recursive: true,
-    dereference: true
-  })
-}
-console.log(
-  `built ${Object.keys(programs)
-    .map((name) => `${folder}/${name}.mjs`)
-    .join(", ")}`
-)
+console.log(`built ${built.join(", ")}`)

@@ -16,9 +16,8 @@ export interface Surroundings {
   readonly version: string
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly home: string
-  /** How this program is started again by systemd. */
-  readonly node: string
-  readonly script: string
+  /** How this program is started again by systemd: one executable, or Node and a script. */
+  readonly program: ReadonlyArray<string>
   readonly isRoot: boolean
 }
 

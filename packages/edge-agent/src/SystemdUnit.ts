@@ -1,7 +1,7 @@
 /** A systemd unit that keeps the agent running: for the user, or for the machine where root installs it. */
 export const make = (options: {
-  readonly node: string
-  readonly script: string
+  /** The command line of `edge-relay`, to which a subcommand is added. */
+  readonly program: ReadonlyArray<string>
   readonly state: string
   readonly system: boolean
 }): string => `[Unit]
@@ -10,7 +10,7 @@ Wants=network-online.target
 After=network-online.target
 
 [Service]
-ExecStart=${quote(options.node)} ${quote(options.script)} run --state ${quote(options.state)}
+ExecStart=${[...options.program, "run", "--state", options.state].map(quote).join(" ")}
 Restart=always
 RestartSec=5
 # The token was revoked, or the machine is not paired: starting again changes nothing.

@@ -4,6 +4,7 @@ import { NodeCrypto, NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Cause, Console, Effect, Exit, Layer, Logger } from "effect"
 import { Command } from "effect/cli"
 import { homedir } from "node:os"
+import { isSea } from "node:sea"
 import { fileURLToPath } from "node:url"
 import * as EdgeRelayCommand from "./EdgeRelayCommand.ts"
 import manifest from "../package.json" with { type: "json" }
@@ -16,8 +17,7 @@ const command = EdgeRelayCommand.make({
   version: manifest.version,
   environment: process.env,
   home: homedir(),
-  node: process.execPath,
-  script: fileURLToPath(import.meta.url),
+  program: isSea() ? [process.execPath] : [process.execPath, fileURLToPath(import.meta.url)],
   isRoot: process.getuid?.() === 0
 })
 
