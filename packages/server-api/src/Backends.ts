@@ -3,7 +3,7 @@ import { Database } from "@edge-relay/storage/database/Database"
 import * as SignInSessionsSql from "@edge-relay/storage/sign-in/SignInSessionsSql"
 import * as SqlStorage from "@edge-relay/storage/SqlStorage"
 import * as RedisConnection from "@edge-relay/server-kit/RedisConnection"
-import * as RedisSessionDirectory from "@edge-relay/tunnel/directory/RedisSessionDirectory"
+import * as RedisSessionDirectoryReader from "@edge-relay/tunnel/directory/RedisSessionDirectoryReader"
 import { SessionDirectory } from "@edge-relay/tunnel/directory/SessionDirectory"
 import { TunnelDialer } from "@edge-relay/tunnel/link/TunnelDialer"
 import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
@@ -50,7 +50,7 @@ const alone = (proxyInternalUrl: URL) =>
 /** Several: Redis says where edges are, and counts for all of them. */
 const together = (url: Redacted.Redacted<string>) =>
   Layer.mergeAll(
-    RedisSessionDirectory.layerReader(),
+    RedisSessionDirectoryReader.layer(),
     RateLimiter.layerStoreRedis({ prefix: "edge-relay:limit:" })
   ).pipe(Layer.provide(RedisConnection.layer(NodeRedis.layer(RedisConnection.clientOptions(url)))))
 

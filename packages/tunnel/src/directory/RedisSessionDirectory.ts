@@ -1,19 +1,8 @@
-import {
-  Clock,
-  Effect,
-  Latch,
-  Layer,
-  Option,
-  PubSub,
-  Random,
-  Schedule,
-  Schema,
-  Semaphore,
-  Stream
-} from "effect"
+import { Clock, Effect, Latch, Layer, PubSub, Random, Schedule, Schema, Semaphore, Stream } from "effect"
 import { Redis } from "effect/persistence"
 import { EdgeId } from "@edge-relay/domain/ids/EdgeId"
-import { type Claim, DirectoryUnavailable, SessionDirectory } from "./SessionDirectory.ts"
+import { type Claim, SessionDirectory } from "./SessionDirectory.ts"
+import { makeReader, PREFIX, unavailable } from "./RedisSessionDirectoryReader.ts"
 import * as Scripts from "./SessionDirectoryScripts.ts"
 
 /**
@@ -38,46 +27,6 @@ export const layer = (
   options: RedisSessionDirectoryOptions
 ): Layer.Layer<SessionDirectory, never, Redis.Redis> => Layer.effect(SessionDirectory, make(options))
 
-/** For who only asks: the api. Where Redis does not answer, an edge is thought to be where it last was. */
-export const layerReader = (options: { readonly prefix?: string } = {}) =>
-  Layer.effect(
-    SessionDirectory,
-    Effect.gen(function* () {
-      const reader = yield* makeReader(options.prefix ?? PREFIX)
-      const known = new Map<EdgeId, string>()
-      return SessionDirectory.of({
-        proxies: reader.proxies,
-        // The proxy itself says whether it holds the edge, so that an old address does no harm.
-        locate: (edgeId) =>
-          reader.locate(edgeId).pipe(
-            Effect.tap((found) => Effect.sync(() => remember(known, edgeId, Option.getOrUndefined(found)))),
-            Effect.catch((error) => {
-              const last = known.get(edgeId)
-              return last === undefined ? Effect.fail(error) : Effect.succeedSome(last)
-            })
-          ),
-        claim: () => Effect.die(new Error("only a proxy claims edges")),
-        release: () => Effect.die(new Error("only a proxy claims edges")),
-        claims: Stream.never,
-        isAccepting: Effect.succeed(false)
-      })
-    })
-  )
-
-const PREFIX = "{edge-relay}:"
-
-const makeReader = Effect.fnUntraced(function* (prefix: string) {
-  const redis = yield* Redis.Redis
-  const locate = redis.eval(Scripts.locate)
-  const proxies = redis.eval(Scripts.proxies)
-  return {
-    locate: Effect.fn("SessionDirectory.locate")((edgeId: EdgeId) =>
-      Effect.map(unavailable("locate", locate(prefix, edgeId)), Option.fromNullishOr)
-    ),
-    proxies: Effect.map(unavailable("proxies", proxies(prefix)), (urls) => Array.from(new Set(urls)))
-  }
-})
-
 const make = Effect.fnUntraced(function* (options: RedisSessionDirectoryOptions) {
   const { beatMillis = 5_000, leaseMillis = 15_000, prefix = PREFIX, proxyUrl } = options
   const redis = yield* Redis.Redis
@@ -96,8 +45,9 @@ const make = Effect.fnUntraced(function* (options: RedisSessionDirectoryOptions)
   const now = () => clock.currentTimeMillisUnsafe()
 
   const held = new Map<EdgeId, number>()
-  /** Being claimed, with the newest claim of another proxy that was told meanwhile. */
-  const pending = new Map<EdgeId, { claims: number; told: number }>()
+  const pending = new Map<EdgeId, Pending>()
+  /** Edges whose claim in Redis may differ from what this proxy holds. The next beat holds them again. */
+  const unsure = new Set<EdgeId>()
   const newer = yield* PubSub.unbounded<Claim>()
   const wake = yield* Latch.make(false)
   const renewing = yield* Semaphore.make(1)
@@ -107,6 +57,7 @@ const make = Effect.fnUntraced(function* (options: RedisSessionDirectoryOptions)
   let expected = 0
   /** Something may have been missed. */
   let stale = true
+  let holdingAll = false
   let failing = false
   let leaseEndsAt = 0
   /** What Redis's clock is ahead of ours, at least; microseconds. */
@@ -117,24 +68,44 @@ const make = Effect.fnUntraced(function* (options: RedisSessionDirectoryOptions)
     return wake.open
   })
 
+  /** Tells Redis that these claims are held, and this proxy which claims are newer. Answers the last number. */
+  const hold = Effect.fnUntraced(function* (claims: ReadonlyArray<readonly [EdgeId, number]>) {
+    const [last, ...found] = yield* scripts.hold(prefix, id, claims)
+    if (Number(last) < 0) return yield* leaseLost
+    for (let i = 0; i + 1 < found.length; i += 2) yield* tell(found[i] ?? "", Number(found[i + 1]))
+    // Given up while Redis was being told that it is held.
+    for (const [edgeId, fence] of claims) {
+      if (held.get(edgeId) !== fence) yield* scripts.release(prefix, id, edgeId, fence)
+    }
+    return Number(last)
+  })
+
   /** Says again what is held; tells what is newer; forgets what is not held. */
-  const holdAgain = Effect.gen(function* () {
+  const holdAll = Effect.gen(function* () {
+    holdingAll = true
+    for (const claims of pending.values()) claims.unsure = true
+    unsure.clear()
     const lost = yield* redis.send<ReadonlyArray<string>>("HKEYS", `${prefix}proxy:${id}`)
     const orphans = lost.filter((edge) => isEdgeId(edge) && !held.has(edge) && !pending.has(edge))
     if (orphans.length > 0) yield* redis.send("HDEL", `${prefix}proxy:${id}`, ...orphans)
     const all = Array.from(held)
     // Once at least: it answers the last number too.
     for (let from = 0; from === 0 || from < all.length; from += HOLD_BATCH) {
-      const batch = all.slice(from, from + HOLD_BATCH)
-      const [last, ...found] = yield* scripts.hold(prefix, id, batch)
-      if (Number(last) < 0) return yield* leaseLost
-      heard = Math.max(heard, from === 0 ? Number(last) : 0)
-      for (let i = 0; i + 1 < found.length; i += 2) yield* tell(found[i] ?? "", Number(found[i + 1]))
-      // Given up while Redis was being told that it is held.
-      for (const [edgeId, fence] of batch) {
-        if (held.get(edgeId) !== fence) yield* scripts.release(prefix, id, edgeId, fence)
-      }
+      const last = yield* hold(all.slice(from, from + HOLD_BATCH))
+      if (from === 0) heard = Math.max(heard, last)
     }
+  }).pipe(Effect.ensuring(Effect.sync(() => (holdingAll = false))))
+
+  const holdUnsure = Effect.gen(function* () {
+    const some = Array.from(unsure).slice(0, HOLD_BATCH)
+    for (const edgeId of some) unsure.delete(edgeId)
+    const claims = some.flatMap((edgeId) => {
+      const fence = held.get(edgeId)
+      return fence === undefined ? [] : [[edgeId, fence] as const]
+    })
+    if (claims.length > 0) yield* hold(claims)
+    // Those that were just told again wait for the next beat; more than a batch do not.
+    if (some.length === HOLD_BATCH) yield* wake.open
   })
 
   const beat = Effect.gen(function* () {
@@ -145,8 +116,8 @@ const make = Effect.fnUntraced(function* (options: RedisSessionDirectoryOptions)
     expected = last
     if (stale) {
       stale = false
-      yield* Effect.tapError(holdAgain, () => Effect.sync(() => (stale = true)))
-    }
+      yield* Effect.tapError(holdAll, () => Effect.sync(() => (stale = true)))
+    } else if (unsure.size > 0) yield* holdUnsure
     leaseEndsAt = startedAt + leaseMillis
     if (failing) yield* Effect.logInfo("the proxy's lease stands again")
     failing = false
@@ -162,16 +133,20 @@ const make = Effect.fnUntraced(function* (options: RedisSessionDirectoryOptions)
 
   const beats = Effect.gen(function* () {
     yield* Effect.ignore(beat)
-    const pause = failing || stale || expected > heard ? RETRY_MILLIS : beatMillis
+    const pause = failing || stale || unsure.size > 0 || expected > heard ? RETRY_MILLIS : beatMillis
     yield* wake.await.pipe(Effect.timeoutOption(Math.min(pause, beatMillis)))
     yield* wake.close
   })
 
   const tell = (edgeId: string, fence: number) => {
     if (!isEdgeId(edgeId)) return Effect.void
-    const waiting = pending.get(edgeId)
-    if (waiting === undefined) return PubSub.publish(newer, { edgeId, fence })
-    waiting.told = Math.max(waiting.told, fence)
+    const claims = pending.get(edgeId)
+    if (claims === undefined) {
+      // Told again until the older claim is given up: whoever made it may not have noted it yet.
+      if ((held.get(edgeId) ?? fence) < fence) unsure.add(edgeId)
+      return PubSub.publish(newer, { edgeId, fence })
+    }
+    claims.told = Math.max(claims.told, fence)
     return Effect.void
   }
 
@@ -180,7 +155,9 @@ const make = Effect.fnUntraced(function* (options: RedisSessionDirectoryOptions)
     if (Number(previous) > heard) yield* missed
     heard = Math.max(heard, Number(fence))
     // Its own are displaced by whoever registers them.
+    const before = unsure.size
     if (proxy !== id) yield* tell(edgeId, Number(fence))
+    if (unsure.size > before) yield* wake.open
   })
 
   const listen = redis.subscribe(channel).pipe(
@@ -211,23 +188,21 @@ const make = Effect.fnUntraced(function* (options: RedisSessionDirectoryOptions)
 
   const begin = (edgeId: EdgeId) =>
     Effect.sync(() => {
-      const waiting = pending.get(edgeId) ?? { claims: 0, told: 0 }
-      waiting.claims++
-      pending.set(edgeId, waiting)
-      return waiting
+      const claims = pending.get(edgeId) ?? { count: 0, told: 0, unsure: false }
+      claims.count++
+      claims.unsure ||= claims.count > 1 || holdingAll
+      pending.set(edgeId, claims)
+      return claims
     })
 
-  /**
-   * Passes on what was told meanwhile. Where that is newer than this claim, of which nobody knows yet, Redis is asked
-   * again: its answer comes once whoever claimed has taken note of the claim.
-   */
-  const end = (edgeId: EdgeId, waiting: { claims: number; readonly told: number }) =>
+  /** Passes on what was told meanwhile. */
+  const end = (edgeId: EdgeId, claims: Pending) =>
     Effect.suspend(() => {
-      if (--waiting.claims > 0) return Effect.void
+      if (--claims.count > 0) return Effect.void
       pending.delete(edgeId)
-      if (waiting.told === 0) return Effect.void
-      const told = tell(edgeId, waiting.told)
-      return waiting.told > (held.get(edgeId) ?? 0) ? Effect.andThen(told, missed) : told
+      if (claims.unsure) unsure.add(edgeId)
+      if (claims.unsure || claims.told > 0) wake.openUnsafe()
+      return claims.told === 0 ? Effect.void : tell(edgeId, claims.told)
     })
 
   yield* Effect.addFinalizer(() => Effect.ignore(scripts.leave(prefix, id)))
@@ -243,7 +218,7 @@ const make = Effect.fnUntraced(function* (options: RedisSessionDirectoryOptions)
         Effect.acquireUseRelease(
           begin(edgeId),
           () => claim(edgeId),
-          (waiting) => end(edgeId, waiting)
+          (claims) => end(edgeId, claims)
         )
       )
     ),
@@ -258,6 +233,19 @@ const make = Effect.fnUntraced(function* (options: RedisSessionDirectoryOptions)
     isAccepting: Effect.sync(() => !failing && now() < leaseEndsAt)
   })
 })
+
+/** The claims of one edge by this proxy that Redis has not answered yet. */
+interface Pending {
+  count: number
+  /** The newest claim of another proxy that was told meanwhile, or 0. */
+  told: number
+  /**
+   * What Redis has may differ from what is held once these are answered. Either they overlap, and the newest was
+   * answered and given up before an older one. Or all that is held was held again meanwhile, without these: a newer
+   * claim whose message was lost then counts as heard.
+   */
+  unsure: boolean
+}
 
 /** Redis does not know this proxy, or knows it too late. */
 class LeaseLost extends Schema.TaggedError<LeaseLost>()("LeaseLost", {}) {
@@ -277,20 +265,4 @@ const HOLD_BATCH = 1_000
 /** As long as a command is waited for. */
 const CLAIM_PATIENCE_MICROS = 2_000_000
 
-/** Some 10 MB. */
-const MAX_REMEMBERED = 50_000
-
-const remember = (known: Map<EdgeId, string>, edgeId: EdgeId, url: string | undefined): void => {
-  known.delete(edgeId)
-  if (url === undefined) return
-  known.set(edgeId, url)
-  for (const oldest of known.keys()) {
-    if (known.size <= MAX_REMEMBERED) break
-    known.delete(oldest)
-  }
-}
-
 const isEdgeId = Schema.is(EdgeId)
-
-const unavailable = <A, E>(operation: string, effect: Effect.Effect<A, E>) =>
-  Effect.mapError(effect, (cause) => new DirectoryUnavailable({ operation, cause }))

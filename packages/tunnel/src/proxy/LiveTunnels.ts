@@ -225,6 +225,7 @@ export const make = Effect.fnUntraced(function* (
         // Its agent has gone where it was asked to; its open streams may finish here, whoever claims the edge next.
         leaving.delete(edgeId)
         claims.delete(tunnel)
+        yield* Effect.ignore(directory.release(held))
         yield* events.session(tunnel.token)
         continue
       }

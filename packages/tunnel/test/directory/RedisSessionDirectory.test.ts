@@ -5,6 +5,7 @@ import { Redis } from "effect/persistence"
 import type { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 import * as RedisConnection from "@edge-relay/server-kit/RedisConnection"
 import * as RedisSessionDirectory from "@edge-relay/tunnel/directory/RedisSessionDirectory"
+import * as RedisSessionDirectoryReader from "@edge-relay/tunnel/directory/RedisSessionDirectoryReader"
 import { type Claim, SessionDirectory } from "@edge-relay/tunnel/directory/SessionDirectory"
 import * as Scripts from "@edge-relay/tunnel/directory/SessionDirectoryScripts"
 import { newEdge, suite } from "@edge-relay/testkit/contract/SessionDirectoryContract"
@@ -323,6 +324,98 @@ describe.skipIf(!isInstalled)("with a real Redis", () => {
       })
     )
 
+    it.effect(
+      "holds the older of two claims at once where the newer was answered, and given up, before it",
+      () =>
+        Effect.gen(function* () {
+          const { url } = yield* SharedRedis
+          const answer = yield* Latch.make(false)
+          let claims = 0
+          const a = yield* proxy(url, { prefix: "{overlapping}:" }, (redis) => ({
+            ...redis,
+            eval: (script) => {
+              const run = redis.eval(script)
+              return (...params) =>
+                Object.is(script, Scripts.claim) && ++claims === 1
+                  ? Effect.tap(run(...params), answer.await)
+                  : run(...params)
+            }
+          }))
+          const edgeId = yield* newEdge
+          const older = yield* Effect.forkScoped(a.claim(edgeId))
+          yield* located(a, edgeId, urlA)
+          const newer = yield* a.claim(edgeId)
+          assert.isTrue(yield* a.release(newer))
+          yield* located(a, edgeId, undefined)
+          yield* answer.open
+          assert.isBelow((yield* Fiber.join(older)).fence, newer.fence)
+          yield* located(a, edgeId, urlA)
+        })
+    )
+
+    it.effect(
+      "hears of a claim whose message is lost while its own is not answered, and all else is held again",
+      () =>
+        Effect.gen(function* () {
+          const { url } = yield* SharedRedis
+          const prefix = "{unanswered}:"
+          const answer = yield* Latch.make(false)
+          let deaf = true
+          let lost = 0
+          let holds = 0
+          // Beats are far apart: the gap between two messages is what makes it hold all again.
+          const a = yield* proxy(url, { prefix, leaseMillis: 60_000, beatMillis: 60_000 }, (redis) => ({
+            ...redis,
+            eval: (script) => {
+              const run = redis.eval(script)
+              return (...params) => {
+                if (Object.is(script, Scripts.claim)) return Effect.tap(run(...params), answer.await)
+                return Effect.tap(run(...params), () =>
+                  Effect.sync(() => {
+                    if (Object.is(script, Scripts.hold)) holds++
+                  })
+                )
+              }
+            },
+            subscribe: heard(redis, () => {
+              if (!deaf) return 0
+              lost++
+              return undefined
+            })
+          }))
+          const b = yield* proxy(url, { prefix, proxyUrl: urlB })
+          const kept = yield* keeper(a)
+          const edgeId = yield* newEdge
+          const claiming = yield* Effect.forkScoped(kept.claim(edgeId))
+          yield* located(b, edgeId, urlA)
+          yield* b.claim(edgeId)
+          yield* eventually("both messages to be lost", () => lost === 2)
+          deaf = false
+          const before = holds
+          yield* b.claim(yield* newEdge)
+          yield* eventually("A to hold all again", () => holds > before)
+          yield* answer.open
+          yield* Fiber.join(claiming)
+          yield* eventually("A to close it", () => !kept.held.has(edgeId))
+          yield* located(a, edgeId, urlB)
+        })
+    )
+
+    it.effect("tells a newer claim again until the older is given up", () =>
+      Effect.gen(function* () {
+        const { a, b } = yield* two("{again}:")
+        const older = yield* a.claim(yield* newEdge)
+        const told = yield* a.claims.pipe(
+          Stream.filter(({ edgeId }) => edgeId === older.edgeId),
+          Stream.take(3),
+          Stream.runCollect,
+          Effect.forkScoped({ startImmediately: true })
+        )
+        const newer = yield* b.claim(older.edgeId)
+        assert.deepStrictEqual(Array.from(yield* Fiber.join(told)), [newer, newer, newer])
+      })
+    )
+
     for (const [what, loss] of [
       ["that come late", 0],
       ["of which a third is lost", 33]
@@ -369,7 +462,7 @@ describe.skipIf(!isInstalled)("with a real Redis", () => {
         const redis = yield* server
         const [a, b] = [yield* proxy(redis.url), yield* proxy(redis.url, { proxyUrl: urlB })]
         const reader = Context.get(
-          yield* Layer.build(RedisSessionDirectory.layerReader().pipe(Layer.provide(connection(redis.url)))),
+          yield* Layer.build(RedisSessionDirectoryReader.layer().pipe(Layer.provide(connection(redis.url)))),
           SessionDirectory
         )
         const kept = yield* keeper(a)
