@@ -25,6 +25,7 @@ import * as GatewayRoute from "./access/GatewayRoute.ts"
 import * as GatewaySpan from "./traffic/GatewaySpan.ts"
 import * as RequestTarget from "./http/RequestTarget.ts"
 import * as RequestHead from "./http/RequestHead.ts"
+import * as ServiceStreams from "./streams/ServiceStreams.ts"
 import { Traffic } from "./traffic/Traffic.ts"
 import { UpgradedConnection } from "./exchange/UpgradedConnection.ts"
 
@@ -100,6 +101,7 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
     uploadIdleMillis: options.uploadIdleMillis ?? 120_000,
     maxStreamsPerEdge: options.maxStreamsPerEdge ?? 1000
   })
+  const streams = yield* ServiceStreams.make
   const deny = yield* Denials.make
   const crossOrigin = CrossOrigin.make(publicUrl, edgeDomain)
   const forwardedProto = `X-Forwarded-Proto: ${scheme.slice(0, -1)}\r\n`
@@ -157,7 +159,9 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
   const checkSite = (asked: Asked, who: Authenticated | undefined): void => {
     if (who === undefined) return enter(asked)
     const { caller } = who
-    const problem = isToken(caller) ? lacks(caller, "gateway") : crossOrigin.refusal(asked)
+    const problem = isToken(caller)
+      ? lacks(caller, asked.route.stream === undefined ? "gateway" : "forward")
+      : crossOrigin.refusal(asked)
     if (problem !== undefined) return refuse(asked, problem, caller)
     const allowed = access.check(caller, asked.route.edgeId)
     if (allowed instanceof Promise) {
@@ -194,9 +198,12 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
   const forward = (asked: Asked, who: Authenticated | undefined, allowed: boolean): void => {
     const { request, response, head, requestId, path, expectsContinue, upgraded, span, own } = asked
     const caller = who?.caller
-    const { edgeId, prefix, target } = asked.route
+    const { edgeId, prefix, stream, target } = asked.route
     // The browser may have gone while it was looked up who it is.
     if (response.destroyed) return endSpan(span, null, "client_closed")
+    if (stream !== undefined && caller !== undefined && allowed) {
+      return streams.open(asked, stream, caller, (problem) => refuse(asked, problem))
+    }
     const trace = span === undefined ? "" : GatewaySpan.lines(span, head)
     const forwarding: Forwarding = {
       request,

@@ -1,4 +1,5 @@
 import * as Problem from "@edge-relay/domain/api/Problem"
+import { STREAM_UPGRADE } from "@edge-relay/protocol/ServiceStream"
 import { StorageUnavailable } from "@edge-relay/domain/StorageUnavailable"
 import type { ServerResponse } from "node:http"
 import * as GatewayPage from "./GatewayPage.ts"
@@ -95,6 +96,9 @@ export const send = (
   // RFC 6750 §3: to a browser it says nothing that it acts upon.
   const challenge = challenges[problem.code]
   if (challenge !== undefined) headers.push("WWW-Authenticate", challenge)
+  // RFC 9110 §15.5.22.
+  if (problem.code === "upgrade_required")
+    headers.push("Upgrade", `${STREAM_UPGRADE}, websocket`, "Connection", "Upgrade")
   if (problem.code === "method_not_allowed") headers.push("Allow", forwardedMethods)
   const after = retryAfter[problem.code]
   if (after !== undefined) headers.push("Retry-After", after)

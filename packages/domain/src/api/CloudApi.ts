@@ -9,6 +9,7 @@ import { EdgeHostsApi } from "./EdgeHosts.ts"
 import { EdgesApi } from "./Edges.ts"
 import { EdgePairingApi, PairingApi } from "./Pairing.ts"
 import { HealthApi, SystemApi } from "./System.ts"
+import { StreamsApi } from "./Streams.ts"
 import { TokensApi } from "./Tokens.ts"
 
 /**
@@ -38,8 +39,10 @@ export class CloudApi extends HttpApi.make("edge-relay")
     })
   ) {}
 
+const withStreams = CloudApi.add(StreamsApi)
+
 const scopeOfOperation = new Map(
-  Object.values(CloudApi.groups).flatMap((group) =>
+  Object.values(withStreams.groups).flatMap((group) =>
     Object.values(group.endpoints).map(({ annotations, identifier }) => [
       `${group.identifier}.${identifier}`,
       Context.get(annotations, TokenScope)
@@ -49,11 +52,10 @@ const scopeOfOperation = new Map(
 const scopeOf = (operationId: string) => scopeOfOperation.get(operationId) ?? "none"
 
 /**
- * The whole of what browsers and scripts can call: the cloud's own, and the edge API mounted under an edge,
+ * The whole of what browsers and scripts can call: the cloud's own, streams to services, and the edge API mounted under an edge,
  * which one forwarder passes through the tunnel. This is the value that `/openapi.json`, the typed client and
  * the test that tries every endpoint are made of.
  */
-export const PublicApi = CloudApi.addHttpApi(EdgeApi.prefix(mountPath)).annotate(
-  OpenApi.Transform,
-  complete(scopeOf)
-)
+export const PublicApi = withStreams
+  .addHttpApi(EdgeApi.prefix(mountPath))
+  .annotate(OpenApi.Transform, complete(scopeOf))

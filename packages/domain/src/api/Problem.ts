@@ -70,7 +70,7 @@ export class MethodNotAllowed extends problem<MethodNotAllowed>()(
   "Method not allowed"
 ) {}
 
-// 408, 413, 415, 417, 429, 431
+// 408, 413, 415, 417, 426, 429, 431
 export class RequestTimeout extends problem<RequestTimeout>()("request_timeout", 408, "Request timed out") {}
 export class PayloadTooLarge extends problem<PayloadTooLarge>()(
   "payload_too_large",
@@ -86,6 +86,11 @@ export class ExpectationFailed extends problem<ExpectationFailed>()(
   "expectation_failed",
   417,
   "Expectation failed"
+) {}
+export class UpgradeRequired extends problem<UpgradeRequired>()(
+  "upgrade_required",
+  426,
+  "Upgrade required"
 ) {}
 export class TooManyRequests extends problem<TooManyRequests>()(
   "too_many_requests",

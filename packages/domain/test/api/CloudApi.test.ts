@@ -73,6 +73,7 @@ describe("CloudApi", () => {
       new Problem.PayloadTooLarge({}),
       new Problem.UnsupportedMediaType({}),
       new Problem.ExpectationFailed({}),
+      new Problem.UpgradeRequired({}),
       new Problem.TooManyRequests({}),
       new Problem.EdgeBusy({}),
       new Problem.InternalError({}),

@@ -11,6 +11,8 @@ export interface GatewayRoute {
   readonly target: string
   /** What was taken off: `X-Forwarded-Prefix`. */
   readonly prefix: string
+  /** The service, where a byte stream to it is asked for and not HTTP. */
+  readonly stream?: string
 }
 
 const base = "/api/edges/"
@@ -24,6 +26,10 @@ export const parse = (method: string, url: string): GatewayRoute | undefined => 
     const next = url[end]
     if (next === "/") return route(url, afterId, end, url.slice(end))
     if (next === undefined || next === "?") return route(url, afterId, end, `/${url.slice(end)}`)
+  }
+  const [, stream] = /^\/services\/([^/?]+)\/stream(?:\?|$)/.exec(url.slice(afterId)) ?? []
+  if (stream !== undefined && method === "GET") {
+    return { ...route(url, afterId, afterId, url.slice(afterId)), stream }
   }
   return isEdgeApi(method, url, afterId) ? route(url, afterId, afterId, url.slice(afterId)) : undefined
 }

@@ -49,6 +49,18 @@ export class UpgradedConnection {
     this.#socket.destroy()
   }
 
+  /** Gives the connection away, paused, and what came on it behind the request. */
+  take(): { readonly socket: Duplex; readonly early: Buffer } {
+    const socket = this.#socket
+    socket.off("data", this.#onEarly)
+    socket.off("end", this.#onEarlyEnd)
+    socket.pause()
+    if (socket instanceof Socket) this.response.detachSocket(socket)
+    const early = Buffer.concat(this.#early)
+    this.#early = []
+    return { socket, early }
+  }
+
   /** The edge has agreed: from here on it is a byte pipe until either side closes it. */
   readonly switch = (
     exchange: Exchange,
@@ -56,15 +68,11 @@ export class UpgradedConnection {
     stream: Duplex,
     behind: Buffer | undefined
   ): void => {
-    const socket = this.#socket
-    socket.off("data", this.#onEarly)
-    socket.off("end", this.#onEarlyEnd)
-    socket.pause()
+    const { early, socket } = this.take()
     const text = answer(head, exchange.forwarding.requestId)
     if (socket instanceof Socket) {
-      this.response.detachSocket(socket)
       // Of the request's head and of what was held back, nothing has been carried yet.
-      const readBefore = socket.bytesRead - this.#earlyBytes
+      const readBefore = socket.bytesRead - early.length
       const writtenBefore = socket.bytesWritten + text.length
       exchange.count = () => {
         exchange.bytesOut = Math.max(0, socket.bytesRead - readBefore)
@@ -77,8 +85,7 @@ export class UpgradedConnection {
     })
     socket.write(Buffer.from(text, "latin1"))
     if (behind !== undefined) socket.write(behind)
-    for (const chunk of this.#early) stream.write(chunk)
-    this.#early = []
+    if (early.length > 0) stream.write(early)
     splice(socket, stream)
   }
 }

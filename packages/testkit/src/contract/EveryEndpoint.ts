@@ -28,16 +28,14 @@ export const endpoints: ReadonlyArray<Endpoint> = Object.values(PublicApi.groups
   Object.values(group.endpoints).map((endpoint) => {
     const method = String(endpoint.method)
     const isOurs = endpoint.middlewares.has(Authorization)
+    const scope = Context.get(endpoint.annotations, TokenScope)
     return {
       name: `${method} ${endpoint.path}`,
       method,
       path: endpoint.path,
       // What is an edge's has no middleware of ours: the gateway asks.
       isPublic: !isOurs && !endpoint.path.startsWith(mounted),
-      scope:
-        isOurs || !endpoint.path.startsWith(mounted)
-          ? Context.get(endpoint.annotations, TokenScope)
-          : "gateway"
+      scope: scope === "none" && !isOurs && endpoint.path.startsWith(mounted) ? "gateway" : scope
     }
   })
 )
@@ -53,7 +51,7 @@ export const bodies: { readonly [name: string]: unknown } = {
 export const owned = ["edgeId", "id", "userCode"]
 
 /** Of things on an edge: the edge is asked only when it is known whose it is. */
-export const onEdge = ["deviceId", "cameraId", "mediaId", "modelId", "clusterId"]
+export const onEdge = ["deviceId", "cameraId", "mediaId", "modelId", "clusterId", "service"]
 
 export const call = (
   url: string,
