@@ -31,7 +31,10 @@ export const layer = Layer.unwrap(
 
     const provider = Oidc.layer({ ...config.oidc, publicUrl: config.publicUrl })
 
-    const cluster = config.redisUrl === undefined ? alone(config.proxyInternalUrl) : together(config.redisUrl)
+    const cluster =
+      config.redisUrl === undefined
+        ? alone(config.proxyInternalUrl)
+        : together(config.redisUrl, config.redisPrefix)
 
     return Layer.mergeAll(
       AccessLog.layer({ write: accessLines(config), format: config.logFormat }),
@@ -48,10 +51,10 @@ const alone = (proxyInternalUrl: URL) =>
   Layer.mergeAll(SessionDirectory.layerMemory(proxyInternalUrl.origin), RateLimitStore.layerMemory)
 
 /** Several: Redis says where edges are, and counts for all of them. */
-const together = (url: Redacted.Redacted<string>) =>
+const together = (url: Redacted.Redacted<string>, prefix: string) =>
   Layer.mergeAll(
-    RedisSessionDirectoryReader.layer(),
-    RateLimiter.layerStoreRedis({ prefix: "edge-relay:limit:" })
+    RedisSessionDirectoryReader.layer({ cluster: prefix }),
+    RateLimiter.layerStoreRedis({ prefix: `${prefix}:limit:` })
   ).pipe(Layer.provide(RedisConnection.layer(NodeRedis.layer(RedisConnection.clientOptions(url)))))
 
 /** Lines of requests are of level info. */
@@ -65,19 +68,18 @@ export const layerReadiness = Layer.effectDiscard(
     const database = yield* Database
     const oidc = yield* Oidc
     const presence = yield* Presence
-    yield* readiness.require("database", database.ready)
-    yield* readiness.require(
+    yield* readiness[database.isShared ? "share" : "require"]("database", database.ready)
+    yield* readiness.share(
       "identity provider",
       Effect.mapError(oidc.ready, () => ({ reason: "does not answer" }))
     )
-    for (const name of ["session directory", "proxy"]) {
-      yield* readiness.require(
-        name,
-        Effect.suspend(() => {
-          const missing = presence.missing().find((one) => one.name === name)
-          return missing === undefined ? Effect.void : Effect.fail(missing)
-        })
-      )
-    }
+    const found = (name: string, unless?: string) =>
+      Effect.suspend(() => {
+        const missing = presence.missing().find((one) => one.name === name || one.name === unless)
+        if (missing === undefined) return Effect.void
+        return Effect.fail(missing.name === name ? missing : { reason: `is unknown without the ${unless}` })
+      })
+    yield* readiness.share("session directory", found("session directory"))
+    yield* readiness.share("proxy", found("proxy", "session directory"))
   })
 )

@@ -1,3 +1,4 @@
+import * as CommonSettings from "@edge-relay/server-kit/CommonSettings"
 import { type Fault, keyExample, read, variable } from "@edge-relay/server-kit/Environment"
 import * as Values from "@edge-relay/server-kit/EnvironmentValues"
 import * as EdgeDomain from "./EdgeDomain.ts"
@@ -11,7 +12,7 @@ export class Config extends Context.Service<Config, Settings>()("@edge-relay/ser
   )
 }
 
-export interface Settings {
+export interface Settings extends CommonSettings.CommonSettings {
   readonly publicUrl: URL
   /** Edges have their hosts under it, with its port; undefined: none has. */
   readonly edgeDomain: string | undefined
@@ -21,9 +22,6 @@ export interface Settings {
   readonly internalHost: string
   readonly internalPort: number
   readonly proxyInternalUrl: URL
-  readonly internalKey: Redacted.Redacted<string>
-  readonly databaseUrl: Redacted.Redacted<string>
-  readonly redisUrl: Redacted.Redacted<string> | undefined
   readonly sessionKeys: ReadonlyArray<Redacted.Redacted<Uint8Array>>
   readonly sessionIdleHours: number
   readonly sessionMaxHours: number
@@ -37,9 +35,6 @@ export interface Settings {
       | { readonly clientId: string; readonly clientSecret: Redacted.Redacted<string> }
       | undefined
   }
-  readonly trustedProxies: ReadonlyArray<string>
-  readonly logLevel: "Debug" | "Info" | "Warn" | "Error"
-  readonly logFormat: "json" | "pretty"
   readonly drainSeconds: number
   readonly auditDays: number
   readonly tracing: {
@@ -52,6 +47,7 @@ export interface Settings {
 }
 
 const variables = {
+  ...CommonSettings.variables,
   publicUrl: variable(
     "PUBLIC_URL",
     "https://relay.example.com",
@@ -72,13 +68,6 @@ const variables = {
     "http://127.0.0.1:3801",
     Values.withDefault("http://127.0.0.1:3801", Values.internalUrl)
   ),
-  internalKey: variable("INTERNAL_KEY", keyExample, Values.required(Values.internalKey)),
-  databaseUrl: variable(
-    "DATABASE_URL",
-    "postgres://relay:secret@db/relay",
-    Values.withDefault("sqlite:.edge-relay/edge-relay.db", Values.databaseUrl)
-  ),
-  redisUrl: variable("REDIS_URL", "redis://127.0.0.1:6379", Values.optional(Values.redisUrl)),
   sessionKeys: variable("SESSION_KEYS", keyExample, Values.required(Values.sessionKeys)),
   sessionIdleHours: variable(
     "SESSION_IDLE_HOURS",
@@ -105,20 +94,8 @@ const variables = {
     "from-the-provider",
     Values.optional(Values.secret)
   ),
-  trustedProxies: variable("TRUSTED_PROXIES", "10.0.0.0/8", Values.optional(Values.addresses)),
-  logLevel: variable(
-    "LOG_LEVEL",
-    "info",
-    Values.withDefault("info", Values.oneOf("Debug", "Info", "Warn", "Error"))
-  ),
-  logFormat: variable("LOG_FORMAT", "json", Values.optional(Values.oneOf("json", "pretty"))),
   drainSeconds: variable("DRAIN_SECONDS", "30", Values.withDefault("30", Values.wholeNumber(0, 3600))),
   auditDays: variable("AUDIT_DAYS", "90", Values.withDefault("90", Values.wholeNumber(1, 3650))),
-  tracesEndpoint: variable(
-    "OTEL_EXPORTER_OTLP_ENDPOINT",
-    "http://127.0.0.1:4318",
-    Values.optional(Values.url(["http:", "https:"]))
-  ),
   serviceName: variable(
     "OTEL_SERVICE_NAME",
     "edge-relay-api",
@@ -152,8 +129,7 @@ const settings = Effect.map(
           ? undefined
           : { clientId: serviceClientId, clientSecret: serviceClientSecret }
     },
-    trustedProxies: found.trustedProxies ?? [],
-    logFormat: found.logFormat ?? (process.stdout.isTTY ? "pretty" : "json"),
+    ...CommonSettings.defaults(found),
     tracing: { endpoint: found.tracesEndpoint, serviceName: found.serviceName, share: found.tracesShare }
   })
 )

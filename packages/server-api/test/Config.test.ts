@@ -137,6 +137,7 @@ describe("Config", () => {
       const example = yield* text(".env.example")
       const listed = Array.from(example.matchAll(/^([A-Z][A-Z\d_]+)=/gm), ([, name]) => name)
       const sources =
+        (yield* text("packages/server-kit/src/CommonSettings.ts")) +
         (yield* text("packages/server-api/src/Config.ts")) +
         (yield* text("packages/server-proxy/src/Config.ts"))
       const names = sources.matchAll(/"([A-Z][A-Z\d]*(?:_[A-Z\d]+)+)"|^  ([A-Z][A-Z\d]*(?:_[A-Z\d]+)+): \{/gm)

@@ -48,6 +48,12 @@ export const share = (value: string): Result.Result<number, string> =>
     ? Result.succeed(Number(value))
     : Result.fail("must be a number from 0 to 1")
 
+/** What keys of Redis begin with: no character that has a meaning there. */
+export const keyPrefix = (value: string): Result.Result<string, string> =>
+  /^[A-Za-z0-9_.:-]{1,64}$/.test(value)
+    ? Result.succeed(value)
+    : Result.fail("must be 1 to 64 letters, digits or any of -_.:")
+
 /** 0 is any free port, for tests. */
 export const port = wholeNumber(0, 65_535)
 

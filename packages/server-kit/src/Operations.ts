@@ -37,14 +37,16 @@ export const layer = (
     })
   )
 
-/** 200, or 503 with what is missing. */
+/** 200, also where it is degraded, or 503 with what is missing. */
 export const ready = (
   readiness: Readiness["Service"]
 ): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
-  Effect.map(readiness.missing, (missing) =>
-    missing.length === 0
-      ? HttpServerResponse.jsonUnsafe({ status: "ready", missing }, fresh)
-      : HttpServerResponse.jsonUnsafe({ status: "not_ready", missing }, { ...fresh, status: 503 })
-  )
+  Effect.map(readiness.lacks, (lacks) => {
+    const status = lacks.missing.length > 0 ? "not_ready" : lacks.degraded.length > 0 ? "degraded" : "ready"
+    return HttpServerResponse.jsonUnsafe(
+      { status, ...lacks },
+      { ...fresh, status: status === "not_ready" ? 503 : 200 }
+    )
+  })
 
 const fresh = { headers: { "cache-control": "no-store" } }

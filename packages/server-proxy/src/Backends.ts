@@ -21,10 +21,10 @@ export const layer = Layer.unwrap(
 )
 
 /** Of this one proxy, or, in Redis, of all that there are. */
-const directory = ({ proxyInternalUrl: proxyUrl, redisUrl }: Settings) =>
+const directory = ({ proxyInternalUrl: proxyUrl, redisPrefix, redisUrl }: Settings) =>
   redisUrl === undefined
     ? SessionDirectory.layerMemory(proxyUrl)
-    : RedisSessionDirectory.layer({ proxyUrl }).pipe(
+    : RedisSessionDirectory.layer({ proxyUrl, cluster: redisPrefix }).pipe(
         Layer.provide(RedisConnection.layer(NodeRedis.layer(RedisConnection.clientOptions(redisUrl))))
       )
 
@@ -36,7 +36,7 @@ const readiness = Layer.effectDiscard(
     const lease = Effect.flatMap(directory.isAccepting, (accepting) =>
       accepting ? Effect.void : Effect.fail({ reason: "does not answer" })
     )
-    yield* readiness.require("database", database.ready)
-    yield* readiness.require("session directory", lease)
+    yield* readiness[database.isShared ? "share" : "require"]("database", database.ready)
+    yield* readiness.share("session directory", lease)
   })
 ).pipe(Layer.provideMerge(Readiness.layer))

@@ -1,24 +1,20 @@
-import { type Fault, keyExample, read, variable } from "@edge-relay/server-kit/Environment"
+import * as CommonSettings from "@edge-relay/server-kit/CommonSettings"
+import { type Fault, read, variable } from "@edge-relay/server-kit/Environment"
 import * as Values from "@edge-relay/server-kit/EnvironmentValues"
-import { Context, Effect, Layer, type Redacted } from "effect"
+import { Context, Effect, Layer } from "effect"
 import { hostname } from "node:os"
 
 /** What the proxy is told by its environment, read once. */
 
-export interface Settings {
+export interface Settings extends CommonSettings.CommonSettings {
   readonly tunnelHost: string
   readonly tunnelPort: number
   readonly internalHost: string
   readonly internalPort: number
   /** What this proxy announces to the others: where its internal port is. */
   readonly proxyInternalUrl: string
-  readonly internalKey: Redacted.Redacted<string>
-  readonly databaseUrl: Redacted.Redacted<string>
-  readonly redisUrl: Redacted.Redacted<string> | undefined
   /** First-generation clients send their token in the query. */
   readonly acceptQueryToken: boolean
-  /** Whose `X-Forwarded-For` counts. */
-  readonly trustedProxies: ReadonlyArray<string>
   readonly maxSessions: number
   readonly maxStreams: number
   readonly heartbeatMillis: number
@@ -27,8 +23,6 @@ export interface Settings {
   readonly drainMillis: number
   /** Names this process in lists and logs. */
   readonly proxyId: string
-  readonly logLevel: "Debug" | "Info" | "Warn" | "Error"
-  readonly logFormat: "json" | "pretty"
   readonly tracing: {
     /** A collector's base URL; undefined: nothing is traced. */
     readonly endpoint: URL | undefined
@@ -44,6 +38,7 @@ export class Config extends Context.Service<Config, Settings>()("@edge-relay/ser
 }
 
 const variables = {
+  ...CommonSettings.variables,
   tunnelHost: variable("TUNNEL_HOST", "0.0.0.0", Values.withDefault("127.0.0.1", Values.host)),
   tunnelPort: variable("TUNNEL_PORT", "3800", Values.withDefault("3800", Values.port)),
   internalHost: variable("INTERNAL_HOST", "10.0.0.7", Values.withDefault("127.0.0.1", Values.host)),
@@ -53,19 +48,11 @@ const variables = {
     "http://10.0.0.7:3801",
     Values.withDefault("http://127.0.0.1:3801", Values.internalUrl)
   ),
-  internalKey: variable("INTERNAL_KEY", keyExample, Values.required(Values.internalKey)),
-  databaseUrl: variable(
-    "DATABASE_URL",
-    "postgres://relay:secret@db/relay",
-    Values.withDefault("sqlite:.edge-relay/edge-relay.db", Values.databaseUrl)
-  ),
-  redisUrl: variable("REDIS_URL", "redis://127.0.0.1:6379", Values.optional(Values.redisUrl)),
   queryToken: variable(
     "TUNNEL_QUERY_TOKEN",
     "false",
     Values.withDefault("true", Values.oneOf("true", "false"))
   ),
-  trustedProxies: variable("TRUSTED_PROXIES", "10.0.0.0/8", Values.optional(Values.addresses)),
   maxSessions: variable(
     "MAX_SESSIONS",
     "20000",
@@ -77,17 +64,6 @@ const variables = {
   handshakeMillis: variable("HANDSHAKE_SECONDS", "10", Values.withDefault("10", Values.seconds(0.1, 600))),
   drainMillis: variable("DRAIN_SECONDS", "30", Values.withDefault("30", Values.seconds(0, 3600))),
   proxyId: variable("PROXY_ID", "proxy-a", Values.withDefault(`${hostname()}-${process.pid}`, Values.text)),
-  logLevel: variable(
-    "LOG_LEVEL",
-    "info",
-    Values.withDefault("info", Values.oneOf("Debug", "Info", "Warn", "Error"))
-  ),
-  logFormat: variable("LOG_FORMAT", "json", Values.optional(Values.oneOf("json", "pretty"))),
-  tracesEndpoint: variable(
-    "OTEL_EXPORTER_OTLP_ENDPOINT",
-    "http://127.0.0.1:4318",
-    Values.optional(Values.url(["http:", "https:"]))
-  ),
   serviceName: variable(
     "OTEL_SERVICE_NAME",
     "edge-relay-proxy",
@@ -101,8 +77,7 @@ const settings = Effect.map(
     ...found,
     proxyInternalUrl: proxyInternalUrl.origin,
     acceptQueryToken: queryToken === "true",
-    trustedProxies: found.trustedProxies ?? [],
-    logFormat: found.logFormat ?? (process.stdout.isTTY ? "pretty" : "json"),
+    ...CommonSettings.defaults(found),
     tracing: { endpoint: tracesEndpoint, serviceName }
   })
 )

@@ -126,7 +126,10 @@ describe("the internal port", () => {
       const scope = yield* Scope.make()
       const server = yield* startServer({ drainMillis: 1_000 }).pipe(Scope.provide(scope))
       const ready = () => askJson(`${server.internalUrl}/readyz`)
-      assert.deepStrictEqual(yield* ready(), { status: 200, body: { status: "ready", missing: [] } })
+      assert.deepStrictEqual(yield* ready(), {
+        status: 200,
+        body: { status: "ready", missing: [], degraded: [] }
+      })
       server.database.isAway = true
       const { status, body } = yield* ready()
       assert.strictEqual(status, 503)

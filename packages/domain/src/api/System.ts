@@ -45,10 +45,13 @@ export class SystemApi extends HttpApiGroup.make("system")
 
 const Health = Schema.Struct({ status: Schema.Literal("ok") }).annotate({ identifier: "Health" })
 
-/** What is missing, by name, and why. */
+const Lacking = Schema.Array(Schema.Struct({ name: Schema.String, reason: Schema.String }))
+
+/** What keeps this server from serving, and what every server of its kind lacks at the moment: by name, and why. */
 export const Readiness = Schema.Struct({
-  status: Schema.Literals(["ready", "not_ready"]),
-  missing: Schema.Array(Schema.Struct({ name: Schema.String, reason: Schema.String }))
+  status: Schema.Literals(["ready", "degraded", "not_ready"]),
+  missing: Lacking,
+  degraded: Lacking
 }).annotate({ identifier: "Readiness" })
 
 export class HealthApi extends HttpApiGroup.make("health")

@@ -54,6 +54,8 @@ export class Database extends Context.Service<
       operation: string,
       effect: Effect.Effect<A, E, R>
     ) => Effect.Effect<A, Exclude<E, SqlError.SqlError> | StorageUnavailable, R>
+    /** Whether other machines use the same one: it is then not this server alone that lacks it. */
+    readonly isShared: boolean
     /** Succeeds while the database answers, can be written, and has the schema of this program. */
     readonly ready: Effect.Effect<void, DatabaseNotReady>
   }
@@ -67,7 +69,9 @@ export class Database extends Context.Service<
         const schema = new SchemaState()
         const connecting = yield* connect(options.url, () => (schema.isKnown = false))
         const sql = yield* connecting
-        const database = yield* make(schema).pipe(Effect.provideService(SqlClient.SqlClient, sql))
+        const database = yield* make(schema, !isSqlite(Redacted.value(options.url))).pipe(
+          Effect.provideService(SqlClient.SqlClient, sql)
+        )
         return Context.make(Database, database).pipe(Context.add(SqlClient.SqlClient, sql))
       })
     ).pipe(Layer.provide(Reactivity.layer))
@@ -84,6 +88,8 @@ const maxConnections = 10
 /** What a Postgres URL does not say by itself, under libpq's names; the time-out is in seconds. */
 const postgresDefaults = { application_name: "edge-relay", connect_timeout: "3" }
 
+const isSqlite = (url: string) => url.startsWith("sqlite:") && url.length > "sqlite:".length
+
 const connect = (
   url: Redacted.Redacted<string>,
   onChange: () => void
@@ -92,7 +98,7 @@ const connect = (
   InvalidDatabaseUrl
 > => {
   const text = Redacted.value(url)
-  if (text.startsWith("sqlite:") && text.length > "sqlite:".length) {
+  if (isSqlite(text)) {
     return Effect.succeed(SqliteClient.make({ path: text.slice("sqlite:".length), onChange }))
   }
   if (!/^postgres(ql)?:\/\//.test(text) || !URL.canParse(text)) return Effect.fail(new InvalidDatabaseUrl())
@@ -120,7 +126,7 @@ const writtenMillis = 5000
 /** How often the gauge is looked after while nobody asks whether the database is ready. */
 const checkEvery = "15 seconds"
 
-const make = Effect.fnUntraced(function* (schema: SchemaState) {
+const make = Effect.fnUntraced(function* (schema: SchemaState, isShared: boolean) {
   const sql = yield* SqlClient.SqlClient
   const scope = yield* Effect.scope
   let migrating: Fiber.Fiber<void, SqlError.SqlError | Migrations.DatabaseTooNew> | undefined
@@ -200,7 +206,7 @@ const make = Effect.fnUntraced(function* (schema: SchemaState) {
   )
   yield* Effect.forkScoped(Effect.repeat(Effect.ignore(ready), Schedule.spaced(checkEvery)))
 
-  return Database.of({ sql, run, transaction, ready })
+  return Database.of({ sql, run, transaction, isShared, ready })
 })
 
 const isReady = Metric.gauge("database_ready", {

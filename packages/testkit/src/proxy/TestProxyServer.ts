@@ -20,6 +20,7 @@ export const settings: Settings = {
   internalKey: Redacted.make(internalKey),
   databaseUrl: Redacted.make("sqlite:unused"),
   redisUrl: undefined,
+  redisPrefix: "edge-relay",
   acceptQueryToken: true,
   trustedProxies: [],
   maxSessions: 100,

@@ -2,7 +2,7 @@ import { Clock, Effect, Latch, Layer, PubSub, Random, Schedule, Schema, Semaphor
 import { Redis } from "effect/persistence"
 import { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 import { type Claim, SessionDirectory } from "./SessionDirectory.ts"
-import { makeReader, PREFIX, unavailable } from "./RedisSessionDirectoryReader.ts"
+import { keyPrefix, makeReader, unavailable } from "./RedisSessionDirectoryReader.ts"
 import * as Scripts from "./SessionDirectoryScripts.ts"
 
 /**
@@ -16,8 +16,8 @@ import * as Scripts from "./SessionDirectoryScripts.ts"
 export interface RedisSessionDirectoryOptions {
   /** The internal address that this proxy announces. */
   readonly proxyUrl: string
-  /** For several clusters in one Redis. In braces, so that a Redis Cluster keeps it together. */
-  readonly prefix?: string
+  /** Keeps apart the clusters that use one Redis. */
+  readonly cluster?: string
   readonly leaseMillis?: number
   readonly beatMillis?: number
 }
@@ -28,7 +28,8 @@ export const layer = (
 ): Layer.Layer<SessionDirectory, never, Redis.Redis> => Layer.effect(SessionDirectory, make(options))
 
 const make = Effect.fnUntraced(function* (options: RedisSessionDirectoryOptions) {
-  const { beatMillis = 5_000, leaseMillis = 15_000, prefix = PREFIX, proxyUrl } = options
+  const { beatMillis = 5_000, leaseMillis = 15_000, cluster, proxyUrl } = options
+  const prefix = keyPrefix(cluster)
   const redis = yield* Redis.Redis
   const reader = yield* makeReader(prefix)
   const clock = yield* Clock.Clock

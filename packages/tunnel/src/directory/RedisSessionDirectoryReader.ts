@@ -5,11 +5,11 @@ import { DirectoryUnavailable, SessionDirectory } from "./SessionDirectory.ts"
 import * as Scripts from "./SessionDirectoryScripts.ts"
 
 /** For who only asks: the api. Where Redis does not answer, an edge is thought to be where it last was. */
-export const layer = (options: { readonly prefix?: string } = {}) =>
+export const layer = (options: { readonly cluster?: string } = {}) =>
   Layer.effect(
     SessionDirectory,
     Effect.gen(function* () {
-      const reader = yield* makeReader(options.prefix ?? PREFIX)
+      const reader = yield* makeReader(keyPrefix(options.cluster))
       const known = new Map<EdgeId, string>()
       return SessionDirectory.of({
         proxies: reader.proxies,
@@ -30,7 +30,8 @@ export const layer = (options: { readonly prefix?: string } = {}) =>
     })
   )
 
-export const PREFIX = "{edge-relay}:"
+/** Of a cluster's keys. In braces, so that a Redis Cluster keeps them together. */
+export const keyPrefix = (cluster = "edge-relay"): string => `{${cluster}}:`
 
 /** What every process may ask of the directory in Redis. */
 export const makeReader = Effect.fnUntraced(function* (prefix: string) {

@@ -123,7 +123,7 @@ const unreliable =
 /** Two proxies claim and give up the same few edges, several at once; in the end the newest claim has won. */
 const interleaving = Effect.fnUntraced(function* (
   redisUrl: string,
-  prefix: string,
+  cluster: string,
   roll: (max: number) => number,
   lossPercent: number
 ) {
@@ -131,7 +131,7 @@ const interleaving = Effect.fnUntraced(function* (
   const proxies = yield* Effect.forEach([urlA, urlB], (proxyUrl) =>
     Effect.gen(function* () {
       // Long enough for a lease to stand on a machine that does much else.
-      const directory = yield* proxy(redisUrl, { prefix, proxyUrl, leaseMillis: 10_000 }, tamper)
+      const directory = yield* proxy(redisUrl, { cluster, proxyUrl, leaseMillis: 10_000 }, tamper)
       return { proxyUrl, directory, kept: yield* keeper(directory) }
     })
   )
@@ -207,17 +207,17 @@ describe.skipIf(!isInstalled)("with a real Redis", () => {
   )
 
   layer(shared, { excludeTestServices: true })("RedisSessionDirectory", (it) => {
-    const two = Effect.fnUntraced(function* (prefix: string) {
+    const two = Effect.fnUntraced(function* (cluster: string) {
       const { url } = yield* SharedRedis
       return {
-        a: yield* proxy(url, { prefix, proxyUrl: urlA }),
-        b: yield* proxy(url, { prefix, proxyUrl: urlB })
+        a: yield* proxy(url, { cluster, proxyUrl: urlA }),
+        b: yield* proxy(url, { cluster, proxyUrl: urlB })
       }
     })
 
     it.effect("gives an edge to the proxy that claimed it last, and tells the others", () =>
       Effect.gen(function* () {
-        const { a, b } = yield* two("{moves}:")
+        const { a, b } = yield* two("moves")
         const kept = yield* keeper(a)
         const edgeId = yield* newEdge
         const old = yield* kept.claim(edgeId)
@@ -235,9 +235,9 @@ describe.skipIf(!isInstalled)("with a real Redis", () => {
     it.effect("lists the proxies whose lease stands, and forgets what the others held", () =>
       Effect.gen(function* () {
         const { url } = yield* SharedRedis
-        const prefix = "{lease}:"
+        const cluster = "lease"
         let cut = false
-        const a = yield* proxy(url, { prefix, proxyUrl: urlA }, (redis) => ({
+        const a = yield* proxy(url, { cluster, proxyUrl: urlA }, (redis) => ({
           ...redis,
           eval:
             (script) =>
@@ -246,7 +246,7 @@ describe.skipIf(!isInstalled)("with a real Redis", () => {
                 ? Effect.fail(new Redis.RedisError({ cause: new Error("cut off") }))
                 : redis.eval(script)(...params)
         }))
-        const b = yield* proxy(url, { prefix, proxyUrl: urlB })
+        const b = yield* proxy(url, { cluster, proxyUrl: urlB })
         const kept = yield* keeper(a)
         const [stays, moves] = [yield* newEdge, yield* newEdge]
         yield* kept.claim(stays)
@@ -271,13 +271,13 @@ describe.skipIf(!isInstalled)("with a real Redis", () => {
     it.effect("reads the numbers again when it has missed messages", () =>
       Effect.gen(function* () {
         const { url } = yield* SharedRedis
-        const prefix = "{missed}:"
+        const cluster = "missed"
         let deaf = false
-        const a = yield* proxy(url, { prefix, proxyUrl: urlA }, (redis) => ({
+        const a = yield* proxy(url, { cluster, proxyUrl: urlA }, (redis) => ({
           ...redis,
           subscribe: heard(redis, () => (deaf ? undefined : 0))
         }))
-        const b = yield* proxy(url, { prefix, proxyUrl: urlB })
+        const b = yield* proxy(url, { cluster, proxyUrl: urlB })
         const kept = yield* keeper(a)
         const [first, second] = [yield* newEdge, yield* newEdge]
         yield* kept.claim(first)
@@ -297,9 +297,9 @@ describe.skipIf(!isInstalled)("with a real Redis", () => {
     it.effect("gives way to a claim that was made, and told, before its own was answered", () =>
       Effect.gen(function* () {
         const { url } = yield* SharedRedis
-        const prefix = "{overtaken}:"
+        const cluster = "overtaken"
         const answer = yield* Latch.make(false)
-        const a = yield* proxy(url, { prefix, proxyUrl: urlA }, (redis) => ({
+        const a = yield* proxy(url, { cluster, proxyUrl: urlA }, (redis) => ({
           ...redis,
           eval: (script) => {
             const run = redis.eval(script)
@@ -307,7 +307,7 @@ describe.skipIf(!isInstalled)("with a real Redis", () => {
               Object.is(script, Scripts.claim) ? Effect.tap(run(...params), answer.await) : run(...params)
           }
         }))
-        const b = yield* proxy(url, { prefix, proxyUrl: urlB })
+        const b = yield* proxy(url, { cluster, proxyUrl: urlB })
         const kept = yield* keeper(a)
         const edgeId = yield* newEdge
         const claiming = yield* Effect.forkScoped(kept.claim(edgeId))
@@ -331,7 +331,7 @@ describe.skipIf(!isInstalled)("with a real Redis", () => {
           const { url } = yield* SharedRedis
           const answer = yield* Latch.make(false)
           let claims = 0
-          const a = yield* proxy(url, { prefix: "{overlapping}:" }, (redis) => ({
+          const a = yield* proxy(url, { cluster: "overlapping" }, (redis) => ({
             ...redis,
             eval: (script) => {
               const run = redis.eval(script)
@@ -358,13 +358,13 @@ describe.skipIf(!isInstalled)("with a real Redis", () => {
       () =>
         Effect.gen(function* () {
           const { url } = yield* SharedRedis
-          const prefix = "{unanswered}:"
+          const cluster = "unanswered"
           const answer = yield* Latch.make(false)
           let deaf = true
           let lost = 0
           let holds = 0
           // Beats are far apart: the gap between two messages is what makes it hold all again.
-          const a = yield* proxy(url, { prefix, leaseMillis: 60_000, beatMillis: 60_000 }, (redis) => ({
+          const a = yield* proxy(url, { cluster, leaseMillis: 60_000, beatMillis: 60_000 }, (redis) => ({
             ...redis,
             eval: (script) => {
               const run = redis.eval(script)
@@ -383,7 +383,7 @@ describe.skipIf(!isInstalled)("with a real Redis", () => {
               return undefined
             })
           }))
-          const b = yield* proxy(url, { prefix, proxyUrl: urlB })
+          const b = yield* proxy(url, { cluster, proxyUrl: urlB })
           const kept = yield* keeper(a)
           const edgeId = yield* newEdge
           const claiming = yield* Effect.forkScoped(kept.claim(edgeId))
@@ -401,9 +401,21 @@ describe.skipIf(!isInstalled)("with a real Redis", () => {
         })
     )
 
+    it.effect("knows nothing of another cluster in the same Redis", () =>
+      Effect.gen(function* () {
+        const { url } = yield* SharedRedis
+        const a = yield* proxy(url, { cluster: "one", proxyUrl: urlA })
+        const b = yield* proxy(url, { cluster: "two", proxyUrl: urlB })
+        const { edgeId } = yield* a.claim(yield* newEdge)
+        yield* located(a, edgeId, urlA)
+        assert.deepStrictEqual(yield* b.locate(edgeId), Option.none())
+        assert.deepStrictEqual([yield* a.proxies, yield* b.proxies], [[urlA], [urlB]])
+      })
+    )
+
     it.effect("tells a newer claim again until the older is given up", () =>
       Effect.gen(function* () {
-        const { a, b } = yield* two("{again}:")
+        const { a, b } = yield* two("again")
         const older = yield* a.claim(yield* newEdge)
         const told = yield* a.claims.pipe(
           Stream.filter(({ edgeId }) => edgeId === older.edgeId),
@@ -427,8 +439,7 @@ describe.skipIf(!isInstalled)("with a real Redis", () => {
             const { url } = yield* SharedRedis
             yield* Effect.forEach(
               [1, 2, 3, 4, 5, 6],
-              (seed) =>
-                Effect.scoped(interleaving(url, `{${loss}-${seed}}:`, dice(seed * 7919 + loss), loss)),
+              (seed) => Effect.scoped(interleaving(url, `${loss}-${seed}`, dice(seed * 7919 + loss), loss)),
               { concurrency: 3, discard: true }
             )
           }),
