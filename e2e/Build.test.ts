@@ -1,10 +1,15 @@
 import { assert, beforeAll, describe, it } from "vitest"
 import { execFile } from "node:child_process"
 import { randomBytes } from "node:crypto"
-import { readFile, stat, writeFile } from "node:fs/promises"
+import { readdir, readFile, rm, stat, writeFile } from "node:fs/promises"
+import { dirname } from "node:path"
 import { promisify } from "node:util"
 import { Program, root, until } from "@edge-relay/testkit/Program"
 import { addresses, folder } from "@edge-relay/testkit/RelaySystem"
+import { debianPackage } from "../packaging/DebianPackage.ts"
+import { manifest } from "../packaging/Manifest.ts"
+import { host } from "../packaging/NodeBinary.ts"
+import { npmPackage } from "../packaging/NpmPackage.ts"
 
 const run = promisify(execFile)
 
@@ -75,5 +80,73 @@ describe("npm run build", () => {
     // V8 keeps a source at two bytes a character that has one outside Latin-1.
     assert.strictEqual(Buffer.from(bundle, "latin1").toString("latin1"), bundle)
     assert.notInclude(bundle, "node-gyp-build")
+  })
+
+  it("packs the agent for npm: a clean installation runs it by its name, with no package beside it", async () => {
+    await using elsewhere = await folder()
+    const name = await npmPackage(`${home.path}/dist/edge-relay.mjs`, "", elsewhere.path, elsewhere.path)
+    await writeFile(`${elsewhere.path}/package.json`, "{}")
+    // This Node, which npm is not: its own is whatever the machine has.
+    const env = {
+      ...process.env,
+      PATH: `${dirname(process.execPath)}:${process.env.PATH}`,
+      npm_config_cache: `${elsewhere.path}/cache`
+    }
+    const options = { cwd: elsewhere.path, env }
+    await run("npm", ["install", "--offline", "--no-audit", "--no-fund", `./${name}`], options)
+    assert.deepStrictEqual(
+      (await readdir(`${elsewhere.path}/node_modules`)).filter((one) => !one.startsWith(".")),
+      ["edge-relay"]
+    )
+    const { stdout } = await run("npx", ["--offline", "edge-relay", "--version"], options)
+    assert.include(stdout, manifest.version)
+  })
+
+  it("makes a Debian package that installs, upgrades, and leaves nothing behind when it is purged", async () => {
+    await using elsewhere = await folder()
+    const at = `${elsewhere.path}/root`
+    const executable = `${home.path}/dist/edge-relay`
+    const target = host() ?? "linux-x64"
+    const deb = async (version: string) => {
+      const made = { executable, target, licences: "", folder: elsewhere.path, scratch: elsewhere.path }
+      return `${elsewhere.path}/${await debianPackage({ ...made, version, compression: "none" })}`
+    }
+    await run("mkdir", ["-p", `${at}/var/lib/dpkg/updates`, `${at}/var/lib/dpkg/info`, `${at}/etc`])
+    for (const file of ["var/lib/dpkg/status", "var/lib/dpkg/available", "etc/passwd", "etc/group"]) {
+      await writeFile(`${at}/${file}`, "")
+    }
+    // The empty root has none of what the package depends on.
+    const dpkg = (...args: ReadonlyArray<string>) =>
+      run("dpkg", [`--root=${at}`, "--force-script-chrootless", "--force-depends", ...args], {
+        env: { ...process.env, LC_ALL: "C" }
+      })
+    const first = await dpkg("--install", await deb("1.0.0"))
+    assert.include(first.stdout, "sudo -u edge-relay edge-relay pair CODE")
+    const { stdout } = await run(`${at}/usr/bin/edge-relay`, ["--version"])
+    assert.include(stdout, manifest.version)
+    assert.match(await readFile(`${at}/etc/passwd`, "utf8"), /^edge-relay:/m)
+    const state = await stat(`${at}/var/lib/edge-relay`)
+    assert.strictEqual(state.mode & 0o777, 0o700)
+    assert.include(await readFile(`${at}/etc/passwd`, "utf8"), `:${state.uid}:${state.gid}:`)
+
+    // Enabled from the start, and held back until it is paired; systemd finds no fault in it.
+    const wanted = `${at}/etc/systemd/system/multi-user.target.wants`
+    assert.deepStrictEqual(await readdir(wanted), ["edge-relay.service"])
+    await run("sh", ["-c", `cp /usr/lib/systemd/system/*.target ${at}/usr/lib/systemd/system/`])
+    const verify = [`--root=${at}`, "verify", "--man=no", "edge-relay.service"]
+    const verified = await run("systemd-analyze", verify)
+    assert.notInclude(verified.stdout + verified.stderr, "edge-relay")
+
+    // Somebody who has disabled it has the last word over an upgrade, and its credentials stay.
+    await rm(`${wanted}/edge-relay.service`)
+    await writeFile(`${at}/var/lib/edge-relay/credentials.json`, "{}")
+    const second = await dpkg("--install", await deb("1.0.1"))
+    assert.notInclude(second.stdout, "pair")
+    assert.deepStrictEqual(await readdir(wanted), [])
+    await stat(`${at}/var/lib/edge-relay/credentials.json`)
+
+    await dpkg("--purge", "edge-relay")
+    const { stdout: left } = await run("find", [at, "-name", "*edge-relay*"])
+    assert.strictEqual(left, "")
   })
 })
