@@ -14,7 +14,7 @@ export const arrows: Readonly<Record<string, ReadonlyArray<string>>> = {
   auth: ["domain"],
   tunnel: ["domain", "protocol", "server-kit", "yamux"],
   gateway: ["auth", "domain", "protocol", "server-kit", "tunnel"],
-  console: [],
+  console: ["domain"],
   "server-api": [
     "auth",
     "console",
@@ -32,6 +32,7 @@ export const arrows: Readonly<Record<string, ReadonlyArray<string>>> = {
   devkit: [
     "auth",
     "conformance",
+    "console",
     "domain",
     "edge-agent",
     "server-api",
@@ -42,6 +43,7 @@ export const arrows: Readonly<Record<string, ReadonlyArray<string>>> = {
   ],
   testkit: [
     "auth",
+    "console",
     "domain",
     "gateway",
     "protocol",

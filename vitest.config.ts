@@ -19,6 +19,7 @@ export default defineConfig({
   test: {
     include: ["packages/*/test/**/*.test.ts", "e2e/**/*.test.ts"],
     reporters: ["default", counts],
+    globalSetup: "packages/testkit/src/BuiltConsole.ts",
     pool: "forks",
     // Two cores: more workers than that only make the real processes that tests start wait for each other.
     maxWorkers: 2,

@@ -2,6 +2,7 @@ import { assert, describe, it } from "vitest"
 import { createServer } from "node:http"
 import { once } from "node:events"
 import { chromiumPath, launch } from "@edge-relay/testkit/Chromium"
+import * as ConsolePage from "@edge-relay/testkit/ConsolePage"
 import { Program } from "@edge-relay/testkit/Program"
 import { addresses, agent, folder } from "@edge-relay/testkit/RelaySystem"
 
@@ -45,36 +46,28 @@ describe.skipIf(chromiumPath === undefined)("the console in Chromium", () => {
     try {
       const context = await browser.newContext()
       const page = await context.newPage()
-      const complaints: Array<string> = []
-      page.on("pageerror", (error) => complaints.push(error.message))
-      page.on("console", (message) => {
-        if (message.type() === "error") complaints.push(message.text())
-      })
+      const complaints = ConsolePage.complaintsOf(page)
 
-      await page.goto(at.api)
-      await page.getByText("alice", { exact: false }).first().click()
-      await page.locator("input[type=password]").fill("anything")
-      await page.locator("button[type=submit]").first().click()
-      await page.waitForURL(`${at.api}/`)
-      await page.locator("#edges .online").first().waitFor()
-      assert.strictEqual(await page.locator("#edges tr").count(), 1)
+      await ConsolePage.signIn(page, at.api, "alice")
+      await ConsolePage.edgeRow(page, "Simulated edge").getByText("online").waitFor()
+      assert.strictEqual(await page.getByRole("table", { name: "Edges" }).getByRole("row").count(), 2)
 
-      await page.locator("#pair-name").fill("<b>second</b>")
-      await page.getByRole("button", { name: "Pair an edge" }).click()
-      await page.locator("#code-panel").waitFor()
-      const code = await page.locator("#code").textContent()
-      assert.match(code ?? "", /^[A-Z2-9]{4}-[A-Z2-9]{4}$/)
-      assert.include((await page.locator("#command").textContent()) ?? "", `pair ${code}`)
+      const code = await ConsolePage.makeCode(page, "<b>second</b>")
+      await page.getByText(`edge-relay pair ${code} --url ${at.api}`, { exact: true }).waitFor()
+      await page.getByRole("img", { name: "QR code of the command" }).waitFor()
+      await page
+        .getByRole("timer")
+        .getByText(/^(10:00|9:\d\d) left$/)
+        .waitFor()
 
-      const pair = agent(
-        ["pair", code ?? "", "--url", at.api, "--to", `http://127.0.0.1:${port}`],
-        state.path
-      )
+      const pair = agent(["pair", code, "--url", at.api, "--to", `http://127.0.0.1:${port}`], state.path)
       assert.strictEqual(await pair.exited, 0, pair.output)
-      await using _agent = agent(["run"], state.path)
-      // It appears by itself, with its name as text.
-      const link = page.getByRole("link", { name: "<b>second</b>" })
-      await link.waitFor()
+      await page.getByText("<b>second</b> is paired", { exact: false }).waitFor()
+      await using running = agent(["run"], state.path)
+      // It turns to a tick by itself, with its name as text.
+      await page.getByText("<b>second</b> is connected", { exact: false }).waitFor()
+      await page.getByRole("link", { name: "All edges" }).click()
+      const link = ConsolePage.openLink(page, "<b>second</b>")
       const [opened] = await Promise.all([context.waitForEvent("page"), link.click()])
       // It opens on the edge's own host, where it may do as it likes, and is nobody here.
       await opened.getByText("won:").waitFor()
@@ -91,15 +84,28 @@ describe.skipIf(chromiumPath === undefined)("the console in Chromium", () => {
       )
       assert.notStrictEqual(cookies.find(({ name }) => name === "session")?.value, "stolen")
 
-      page.once("dialog", (dialog) => void dialog.accept("renamed"))
-      await page.locator("tr", { has: link }).getByRole("button", { name: "Rename" }).click()
-      await page.getByRole("link", { name: "renamed" }).waitFor()
-      page.once("dialog", (dialog) => void dialog.accept())
-      await page.locator("tr", { hasText: "renamed" }).getByRole("button", { name: "Remove" }).click()
-      await page.getByText("renamed").waitFor({ state: "detached" })
+      // What the list shows of it changes by itself, too.
+      running.child.kill("SIGTERM")
+      await ConsolePage.edgeRow(page, "<b>second</b>")
+        .getByText(/^offline since/)
+        .waitFor()
+
+      await page.getByRole("link", { name: "<b>second</b>", exact: true }).click()
+      await page.getByRole("button", { name: "Rename" }).click()
+      await page.getByRole("textbox", { name: "Name" }).fill("renamed")
+      await page.getByRole("button", { name: "Save" }).click()
+      await page.getByRole("heading", { name: "renamed" }).waitFor()
+      await page.getByRole("button", { name: "Remove" }).click()
+      const remove = page.getByRole("dialog").getByRole("button", { name: "Remove" })
+      assert.isTrue(await remove.isDisabled())
+      await page.getByLabel("Type renamed to confirm").fill("renamed")
+      await remove.click()
+      await page.getByText("renamed was removed.").waitFor()
+      await page.getByRole("table").waitFor()
+      assert.strictEqual(await ConsolePage.edgeRow(page, "renamed").count(), 0)
 
       assert.deepEqual(complaints, [])
-      await page.getByRole("button", { name: "Sign out" }).click()
+      await ConsolePage.signOut(page)
       await page.waitForURL((url) => !url.href.startsWith(`${at.api}/api`) && url.href !== `${at.api}/`)
       assert.strictEqual((await context.request.get(`${at.api}/api/auth/me`)).status(), 401)
     } finally {

@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net"
 import type { BrowserContext, Page } from "playwright-core"
 import { WebSocketServer } from "ws"
 import { chromiumPath, launch } from "@edge-relay/testkit/Chromium"
+import * as ConsolePage from "@edge-relay/testkit/ConsolePage"
 import { Program } from "@edge-relay/testkit/Program"
 import { addresses, agent, folder } from "@edge-relay/testkit/RelaySystem"
 
@@ -56,12 +57,6 @@ socket.onclose = () => say("socket closed")`
   return { server, sockets, requests }
 }
 
-const signIn = async (page: Page, person: string) => {
-  await page.getByText(person, { exact: false }).first().click()
-  await page.locator("input[type=password]").fill("anything")
-  await page.locator("button[type=submit]").first().click()
-}
-
 const lines = (page: Page) => page.locator("li").allTextContents()
 
 const works = async (page: Page) => {
@@ -98,9 +93,7 @@ describe.skipIf(chromiumPath === undefined)("an edge's own host in Chromium", ()
       }
       const context = await newContext()
       const page = await context.newPage()
-      await page.goto(at.api)
-      await signIn(page, "alice")
-      await page.waitForURL(`${at.api}/`)
+      await ConsolePage.signIn(page, at.api, "alice")
       const code = await page.evaluate(async () => {
         const answer = await fetch("/api/pairing/codes", {
           method: "POST",
@@ -113,7 +106,7 @@ describe.skipIf(chromiumPath === undefined)("an edge's own host in Chromium", ()
       assert.strictEqual(await pair.exited, 0, pair.output)
       await using _agent = agent(["run"], state.path)
 
-      const link = page.getByRole("link", { name: "application" })
+      const link = ConsolePage.openLink(page, "application")
       await link.waitFor()
       const [app] = await Promise.all([context.waitForEvent("page"), link.click()])
       await app.waitForURL(/edges\.localhost/)
@@ -190,7 +183,7 @@ describe.skipIf(chromiumPath === undefined)("an edge's own host in Chromium", ()
       // A deep link in a fresh browser: sign in, and be there. Then several tabs of another edge at once.
       const tab = await stranger.newPage()
       await tab.goto(`${origin}/deep?x=1`)
-      await signIn(tab, "alice")
+      await ConsolePage.chooseAtProvider(tab, "alice")
       await tab.waitForURL(`${origin}/deep?x=1`)
       const tabs = await Promise.all(Array.from({ length: 4 }, () => stranger.newPage()))
       const answers = await Promise.all(tabs.map((each) => each.goto(sibling)))
@@ -202,7 +195,7 @@ describe.skipIf(chromiumPath === undefined)("an edge's own host in Chromium", ()
       const bobs = await newContext()
       const bob = await bobs.newPage()
       await bob.goto(`${origin}/`)
-      await signIn(bob, "bob")
+      await ConsolePage.chooseAtProvider(bob, "bob")
       await bob.getByText("There is no such edge").waitFor()
 
       // A planted second session cookie makes no loop: a page says so.
@@ -215,7 +208,7 @@ describe.skipIf(chromiumPath === undefined)("an edge's own host in Chromium", ()
       // Signing out ends it there too, open sockets included.
       await app.goto(`${origin}/`)
       await works(app)
-      await page.getByRole("button", { name: "Sign out" }).click()
+      await ConsolePage.signOut(page)
       await app.locator("li", { hasText: "socket closed" }).waitFor({ timeout: 5000 })
       const status = await app.evaluate(async () => (await fetch("/data")).status)
       assert.strictEqual(status, 401)

@@ -29,7 +29,7 @@ describe("the README", () => {
     if (command === "cp .env.example .env" || command === "set -a; . ./.env; set +a") {
       return assert.include(tests.join(), command.replace(" .env.example .env", " .env.example"))
     }
-    const file = scripts[script ?? ""]?.replace(/^node /, "")
+    const file = scripts[script ?? ""]?.replace(/^.*\bnode /, "")
     assert.isDefined(file, command)
     // What is measured is run by hand: it takes minutes, and a machine of its own.
     if (script === "bench") return

@@ -1,3 +1,4 @@
+import { build as buildConsole } from "@edge-relay/console/build/Build"
 import { cp } from "node:fs/promises"
 import { fileURLToPath } from "node:url"
 import { build, type InputOptions, type OutputOptions, type Plugin } from "rolldown"
@@ -23,7 +24,7 @@ export const bundleServers = async (folder: string): Promise<ReadonlyArray<strin
       { file, format: "esm", sourcemap: true }
     )
   }
-  await cp(`${root}packages/console/public`, `${folder}/console`, { recursive: true })
+  await buildConsole(`${folder}/console`)
   for (const module of ["bufferutil", "node-gyp-build"]) {
     await cp(`${root}node_modules/${module}`, `${folder}/node_modules/${module}`, {
       recursive: true,
@@ -72,8 +73,8 @@ const consoleBesideBundle: Plugin = {
     id.endsWith("/server-api/src/http/Console.ts")
       ? {
           code: code.replace(
-            "import.meta.resolve(`@edge-relay/console/public${path}`)",
-            "new URL(`./console${path}`, import.meta.url).href"
+            'import.meta.resolve("@edge-relay/console/dist/index.html")',
+            'new URL("./console/index.html", import.meta.url).href'
           ),
           // One expression within one line: what the map says of the others holds.
           map: null

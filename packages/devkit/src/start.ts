@@ -1,3 +1,4 @@
+import { ensureBuilt } from "@edge-relay/console/build/Build"
 import { AgentState } from "@edge-relay/edge-agent/AgentState"
 import * as ApiBackends from "@edge-relay/server-api/Backends"
 import * as Api from "@edge-relay/server-api/Config"
@@ -7,7 +8,7 @@ import * as Proxy from "@edge-relay/server-proxy/Config"
 import * as ProxyServer from "@edge-relay/server-proxy/Server"
 import { tuneHeap } from "@edge-relay/server-kit/HeapTuning"
 import { NodeCrypto, NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Cause, ConfigProvider, Console, Effect, Exit, Layer, Logger, References } from "effect"
+import { Cause, ConfigProvider, Console, Effect, Exit, Fiber, Layer, Logger, References } from "effect"
 import { type DevelopmentEnvironment, make } from "./development/Environment.ts"
 import * as PairedEdge from "./development/PairedEdge.ts"
 import { ProviderServer } from "./provider/ProviderServer.ts"
@@ -53,6 +54,8 @@ Edge Relay is running.
 
 const program = Effect.gen(function* () {
   const environment = yield* make(process.env)
+  // Beside what comes first: it takes seconds where the console has changed.
+  const builtConsole = yield* Effect.forkChild(Effect.promise(ensureBuilt))
   const { edgePort, folder, providerPort, publicUrl, variables } = environment
   yield* Layer.build(
     ProviderServer.layer({ publicUrl, port: providerPort, stateFile: `${folder}/provider.json` })
@@ -62,6 +65,7 @@ const program = Effect.gen(function* () {
       Layer.provide(Tracing.layer)
     )
   )
+  yield* Fiber.join(builtConsole)
   yield* Layer.build(servers(environment))
   yield* PairedEdge.connect({
     issuer: `http://localhost:${providerPort}`,

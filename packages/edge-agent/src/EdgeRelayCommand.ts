@@ -107,9 +107,7 @@ export const make = (surroundings: Surroundings) => {
       )
       const granted: Granted = yield* Effect.provide(
         ask,
-        Pairing.layer(url).pipe(
-          Layer.provide(cloudClient({ url, caFile, environment: surroundings.environment }))
-        )
+        Pairing.layer(url).pipe(Layer.provide(cloudClient(caFile)))
       )
       yield* withState(
         folder,

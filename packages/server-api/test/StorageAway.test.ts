@@ -107,7 +107,7 @@ layer(TestApi.layerOn(storage, { EDGE_DOMAIN: "edges.test" }), { excludeTestServ
         for (const path of [
           "/healthz",
           "/",
-          "/app.js",
+          "/favicon.svg",
           "/api/auth/me",
           "/api/system/info",
           "/openapi.json"

@@ -44,7 +44,7 @@ export const folder = async (): Promise<{ readonly path: string } & AsyncDisposa
 /** Signs in through the provider's page, as a person does, and is back on the console. */
 export const signIn = async (api: string, user: "alice" | "bob"): Promise<Browser> => {
   const browser = new Browser()
-  const page = await browser.visit(`${api}/`)
+  const page = await browser.visit(`${api}/api/auth/login?returnTo=/`)
   if (!page.text.includes("<form"))
     throw new Error(`no sign-in page: ${page.status} ${page.url} ${page.text.slice(0, 400)}`)
   const landed = await browser.submit(page, { login: user, password: "anything" })

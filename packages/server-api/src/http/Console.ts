@@ -1,10 +1,6 @@
-import { AuthApi } from "@edge-relay/domain/api/Auth"
-import { Authorization } from "@edge-relay/domain/api/Authorization"
-import { Unauthorized } from "@edge-relay/domain/api/Problem"
 import { Effect } from "effect"
-import { HttpRouter, HttpServerRequest, HttpServerRespondable, HttpServerResponse } from "effect/http"
-import type { HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
-import { readFile } from "node:fs/promises"
+import { HttpRouter, HttpServerResponse } from "effect/http"
+import { readdir, readFile } from "node:fs/promises"
 import { extname } from "node:path"
 import { fileURLToPath } from "node:url"
 import * as Routes from "./Routes.ts"
@@ -12,44 +8,30 @@ import * as SecurityHeaders from "./conventions/SecurityHeaders.ts"
 import * as StaticFile from "./StaticFile.ts"
 
 /**
- * The console: a handful of files, read once. Its pages are one document, for the signed-in only: a browser that
- * comes without a session is sent to sign in, and comes back to the page it asked for.
+ * The console: a handful of files, read once. Its pages are one document, the same for everybody: who is not signed
+ * in reads there what this is and how to sign in, and comes back to the page that they asked for.
  */
 export const layer = HttpRouter.use(
   Effect.fnUntraced(function* (router) {
-    const authorize = yield* Authorization
-    const page = yield* load("/index.html")
-
-    const servePage = Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
-      authorize(
-        Effect.sync(() => StaticFile.respond(page, request)),
-        asEndpoint
-      ).pipe(
-        Effect.catch((error) => {
-          if (error instanceof Unauthorized && isNavigation(request)) return Effect.succeed(toSignIn(request))
-          return HttpServerRespondable.isRespondable(error)
-            ? HttpServerRespondable.toResponse(error)
-            : Effect.die(error)
-        })
+    // What the console is made of has no secrets: whom it shows what, the API says.
+    const page = yield* load("/index.html", "no-store")
+    for (const path of Routes.pages) {
+      yield* router.add("GET", toRouterPath(path), (request) =>
+        Effect.succeed(StaticFile.respond(page, request))
       )
-    )
-    for (const path of Routes.pages) yield* router.add("GET", toRouterPath(path), servePage)
-
-    for (const path of Routes.files) {
-      const file = yield* load(path)
-      yield* router.add("GET", path, (request) => Effect.succeed(StaticFile.respond(file, request)))
     }
+    const icon = yield* load("/favicon.svg", "no-cache")
+    yield* router.add("GET", "/favicon.svg", (request) => Effect.succeed(StaticFile.respond(icon, request)))
+
+    const assets = yield* loadAssets
+    yield* router.add("GET", "/assets/:segment", (request) => {
+      const asset = assets.get(request.url.slice("/assets/".length).split("?", 1)[0] ?? "")
+      return asset === undefined
+        ? Effect.succeed(HttpServerResponse.empty({ status: 404 }))
+        : Effect.succeed(StaticFile.respond(asset, request))
+    })
   })
 )
-
-/**
- * The middleware of the contract guards the pages too. Its types ask for the widest of endpoints, which the
- * compiler does not see in one that is declared: they are compatible.
- */
-const asEndpoint = { group: AuthApi, endpoint: AuthApi.endpoints.me } as unknown as {
-  readonly group: HttpApiGroup.Top
-  readonly endpoint: HttpApiEndpoint.Top
-}
 
 const contentTypes: { readonly [extension: string]: string } = {
   ".html": "text/html; charset=utf-8",
@@ -58,27 +40,43 @@ const contentTypes: { readonly [extension: string]: string } = {
   ".svg": "image/svg+xml"
 }
 
-const load = Effect.fnUntraced(function* (path: string) {
-  const location = fileURLToPath(import.meta.resolve(`@edge-relay/console/public${path}`))
-  const body = new Uint8Array(yield* Effect.promise(() => readFile(location)))
-  const extension = extname(path)
-  return StaticFile.make(body, contentTypes[extension] ?? "application/octet-stream", {
-    ...SecurityHeaders.ofPage,
-    // Files are asked about each time, and answered 304: a new release is seen at once.
-    "cache-control": extension === ".html" ? "no-store" : "no-cache"
-  })
+/** Where the built console lies, with a slash at its end. */
+const folder = fileURLToPath(new URL("./", import.meta.resolve("@edge-relay/console/dist/index.html")))
+
+const read = (path: string) =>
+  Effect.promise(() => readFile(folder + path)).pipe(Effect.map((body) => new Uint8Array(body)))
+
+const load = Effect.fnUntraced(function* (path: string, cacheControl: string) {
+  return make(path, yield* read(path), cacheControl)
 })
 
-/** From a browser's address bar, or a link: not from a script, and not from a program. */
-const isNavigation = ({ method, headers }: HttpServerRequest.HttpServerRequest): boolean =>
-  method === "GET" &&
-  headers["sec-fetch-mode"] === "navigate" &&
-  (headers["accept"] ?? "").includes("text/html")
+const make = (
+  path: string,
+  body: Uint8Array,
+  cacheControl: string,
+  compressed?: ReadonlyArray<StaticFile.Compressed>
+) =>
+  StaticFile.make(
+    body,
+    contentTypes[extname(path)] ?? "application/octet-stream",
+    { ...SecurityHeaders.ofPage, "cache-control": cacheControl },
+    compressed
+  )
 
-const toSignIn = ({ url }: HttpServerRequest.HttpServerRequest): HttpServerResponse.HttpServerResponse =>
-  HttpServerResponse.redirect(`/api/auth/login?returnTo=${encodeURIComponent(url)}`, {
-    status: 302,
-    headers: { "cache-control": "no-store" }
-  })
+/** By name. A name has the hash of what is in it, so that a browser never needs to ask again. */
+const loadAssets = Effect.gen(function* () {
+  const names = yield* Effect.promise(() => readdir(`${folder}assets`))
+  const assets = new Map<string, StaticFile.StaticFile>()
+  for (const name of names) {
+    if (/\.(br|gz)$/.test(name)) continue
+    const path = `assets/${name}`
+    const compressed = [
+      { coding: "br", body: yield* read(`${path}.br`) },
+      { coding: "gzip", body: yield* read(`${path}.gz`) }
+    ] as const
+    assets.set(name, make(path, yield* read(path), "public, max-age=31536000, immutable", compressed))
+  }
+  return assets
+})
 
 const toRouterPath = (path: string): `/${string}` => `/${path.slice(1).replaceAll("*", ":segment")}`

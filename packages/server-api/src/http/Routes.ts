@@ -7,8 +7,8 @@ import * as Routes from "@edge-relay/server-kit/Routes"
  */
 
 /** Beside the contract: documents, the console's pages and files. `*` stands for one segment. */
-export const pages = ["/", "/pair", "/edges", "/edges/*", "/audit", "/settings"] as const
-export const files = ["/app.js", "/style.css", "/favicon.svg"] as const
+export const pages = ["/", "/pair", "/edges", "/edges/*", "/audit", "/sign-ins"] as const
+export const files = ["/favicon.svg", "/assets/*"] as const
 export const documents = ["/openapi.json", "/docs"] as const
 
 /** The methods of a path, sorted; none where there is no such path. Where there is GET there is HEAD. */

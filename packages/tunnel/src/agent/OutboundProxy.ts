@@ -5,20 +5,14 @@ export type ProxyEnvironment = Readonly<Record<string, string | undefined>>
 
 /**
  * The agent that reaches `url` through the proxy that the environment names for it, by CONNECT; undefined where
- * it is reached directly. The far server's TLS goes through the proxy's tunnel; `tls` is for it, where it is
- * not said for each request.
+ * it is reached directly. `ca` is for the far server, whose TLS goes through the proxy's tunnel.
  */
 export const outboundProxy = (
   url: URL,
-  environment: ProxyEnvironment,
-  tls: { readonly ca?: string } = {}
+  environment: ProxyEnvironment
 ): HttpsProxyAgent<string> | undefined => {
   const proxy = proxyFor(url, environment)
-  if (proxy === undefined) return undefined
-  const agent = new HttpsProxyAgent(proxy, { keepAlive: false })
-  // What its constructor is given is for TLS with the proxy itself.
-  Object.assign(agent.options, tls)
-  return agent
+  return proxy === undefined ? undefined : new HttpsProxyAgent(proxy, { keepAlive: false })
 }
 
 export const proxyFor = (url: URL, environment: ProxyEnvironment): string | undefined => {
