@@ -1,8 +1,9 @@
 import * as Problem from "@edge-relay/domain/api/Problem"
 import { lacks } from "@edge-relay/auth/tokens/TokenAuthorization"
 import { socketAddress } from "@edge-relay/server-kit/ClientAddress"
+import type { StorageUnavailable } from "@edge-relay/domain/StorageUnavailable"
 import * as Tracing from "@edge-relay/server-kit/Tracing"
-import { Clock, Context, Effect, Layer, type Tracer } from "effect"
+import { Cause, Clock, Context, Effect, FiberSet, Layer, type Tracer } from "effect"
 import { randomBytes } from "node:crypto"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Duplex } from "node:stream"
@@ -17,6 +18,7 @@ import { discardBody } from "./http/DiscardBody.ts"
 import { type Asked, pathOf } from "./exchange/Asked.ts"
 import { type Caller, isToken } from "./access/Caller.ts"
 import { EdgeAccess } from "./access/EdgeAccess.ts"
+import * as Lookup from "./access/Lookup.ts"
 import type { Forwarding } from "./exchange/Exchange.ts"
 import * as Forwarder from "./exchange/Forwarder.ts"
 import { type Authenticated, GatewayAuth } from "./access/GatewayAuth.ts"
@@ -33,7 +35,7 @@ import { UpgradedConnection } from "./exchange/UpgradedConnection.ts"
  * Passes what browsers ask of an edge through its tunnel, byte for byte. Each answers false, and has done nothing,
  * where the request is not one to forward.
  *
- * No fiber and no promise for a request whose session and edge are in memory and whose edge has a connection idle.
+ * No fiber for a request whose session and edge are in memory and whose edge has a connection idle.
  */
 export class Gateway extends Context.Service<
   Gateway,
@@ -90,8 +92,7 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
   const traffic = yield* Traffic
   const clock = yield* Clock.Clock
   const tracer = yield* Tracing.tracer
-  const context = yield* Effect.context<never>()
-  const fork = Effect.runForkWith(context)
+  const fork = yield* FiberSet.makeRuntime()
 
   const { publicUrl, addressOf = ofSocket, edgeDomain } = options
   const scheme = publicUrl.protocol
@@ -124,6 +125,7 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
     traffic.refused(problem.status, problem.code)
     endSpan(asked.span, problem.status, problem.code)
     if (asked.response.destroyed) return
+    if (asked.response.headersSent) return void asked.response.destroy()
     GatewayProblem.send(
       asked.response,
       problem,
@@ -133,14 +135,13 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
     if (asked.head.body !== "none") discardBody(asked.request)
   }
 
-  const unavailable = (asked: Asked) => (error: unknown) => {
-    fork(
-      Effect.logWarning("a forwarded request could not be checked", error).pipe(
-        Effect.annotateLogs({ requestId: asked.requestId, edgeId: asked.route.edgeId })
-      )
-    )
-    refuse(asked, new Problem.StorageUnavailable({ detail: "It could not be looked up who may ask." }))
+  const failed = (asked: Asked, cause: Cause.Cause<StorageUnavailable>): void => {
+    fork(GatewayProblem.log(cause, { requestId: asked.requestId, edgeId: asked.route.edgeId }))
+    refuse(asked, GatewayProblem.ofCause(cause))
   }
+
+  const follow = <A>(asked: Asked, lookup: Lookup.Lookup<A>, found: (found: A) => void): void =>
+    Lookup.follow(lookup, { fork, found, failed: (cause) => failed(asked, cause) })
 
   const checkSession = (asked: Asked): void => {
     const { own, head } = asked
@@ -152,8 +153,7 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
         : own === undefined
           ? auth.authenticate(head.cookie, asked.request.socket)
           : auth.authenticateAt(own.host, head.cookie, asked.request.socket)
-    if (who instanceof Promise) who.then((found) => checkSite(asked, found)).catch(unavailable(asked))
-    else checkSite(asked, who)
+    follow(asked, who, (found) => checkSite(asked, found))
   }
 
   const checkSite = (asked: Asked, who: Authenticated | undefined): void => {
@@ -163,12 +163,7 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
       ? lacks(caller, asked.route.stream === undefined ? "gateway" : "forward")
       : crossOrigin.refusal(asked)
     if (problem !== undefined) return refuse(asked, problem, caller)
-    const allowed = access.check(caller, asked.route.edgeId)
-    if (allowed instanceof Promise) {
-      allowed.then((found) => forward(asked, who, found)).catch(unavailable(asked))
-    } else {
-      forward(asked, who, allowed)
-    }
+    follow(asked, access.check(caller, asked.route.edgeId), (allowed) => forward(asked, who, allowed))
   }
 
   /** Nobody is signed in. On an edge's host a navigation is sent to be; nothing else is, nor anything on ours. */
@@ -189,10 +184,9 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
     if (method !== "GET" || head.body !== "none" || !HostSignIn.isTicket(route.target)) {
       return refuse(asked, new Problem.NotFound({}))
     }
-    hostEntry
-      .complete({ ...asked, own })
-      .then((status) => endSpan(span, status, status === null ? "client_closed" : null))
-      .catch(unavailable(asked))
+    follow(asked, hostEntry.complete({ ...asked, own }), (status) =>
+      endSpan(span, status, status === null ? "client_closed" : null)
+    )
   }
 
   const forward = (asked: Asked, who: Authenticated | undefined, allowed: boolean): void => {
@@ -270,7 +264,11 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
     // RFC 9110 §9.3.8: an answer to TRACE shows the request's headers, ours among them.
     if (method === "TRACE") return refuse(asked, new Problem.MethodNotAllowed({}))
     if (own !== undefined && route.edgeId === "") return refuse(asked, new Problem.EdgeNotFound({}))
-    checkSession(asked)
+    try {
+      checkSession(asked)
+    } catch (error) {
+      failed(asked, Cause.die(error))
+    }
   }
 
   /** On an edge's host every path is the edge's; on every other host the path names the edge. */

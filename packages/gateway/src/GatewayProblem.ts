@@ -1,6 +1,7 @@
 import * as Problem from "@edge-relay/domain/api/Problem"
 import { STREAM_UPGRADE } from "@edge-relay/protocol/ServiceStream"
 import { StorageUnavailable } from "@edge-relay/domain/StorageUnavailable"
+import { Cause, Effect, Option } from "effect"
 import type { ServerResponse } from "node:http"
 import * as GatewayPage from "./GatewayPage.ts"
 import type { DialFailure } from "./pool/EdgePool.ts"
@@ -130,3 +131,21 @@ export const ofDialFailure = (failure: DialFailure): GatewayProblem => {
       return new Problem.InternalError({})
   }
 }
+
+/** Why a request could not be checked or forwarded: the database, our own end, or a bug of ours. */
+export const ofCause = (cause: Cause.Cause<unknown>): GatewayProblem => {
+  if (Option.exists(Cause.findErrorOption(cause), isStorageUnavailable)) {
+    return new Problem.StorageUnavailable({ detail: "It could not be looked up who may ask." })
+  }
+  if (Cause.hasInterruptsOnly(cause)) return new Problem.Unavailable({ detail: "The server is stopping." })
+  return new Problem.InternalError({})
+}
+
+/** Tells the operator of the same. */
+export const log = (cause: Cause.Cause<unknown>, request: Readonly<Record<string, string>>) =>
+  (Cause.hasDies(cause)
+    ? Effect.logError("a forwarded request met a defect", cause)
+    : Effect.logWarning("a forwarded request could not be checked", cause)
+  ).pipe(Effect.annotateLogs(request))
+
+const isStorageUnavailable = (error: unknown): boolean => error instanceof StorageUnavailable

@@ -8,7 +8,8 @@ import type { SessionIdHash, SignInSession } from "@edge-relay/domain/sign-in/Si
 import { SignInSessions } from "@edge-relay/domain/sign-in/SignInSessions"
 import * as HostCookies from "../hosts/HostCookies.ts"
 import { type Caller, isToken } from "./Caller.ts"
-import { Clock, Context, Effect, Layer, Option } from "effect"
+import type { Lookup } from "./Lookup.ts"
+import { Clock, Context, Effect, FiberSet, Layer, Option } from "effect"
 
 /** Somebody known by what they sent. */
 export interface Authenticated {
@@ -18,7 +19,7 @@ export interface Authenticated {
 }
 
 /**
- * Who a forwarded request is from, without a promise or a fiber where this process's memory has the answer.
+ * Who a forwarded request is from, without a fiber where this process's memory has the answer.
  * The same rules as the `Authorization` middleware's, for a path that no handler is on: a request counts as use, has
  * the provider's tokens refreshed where that is due, without waiting for it, and gets a cookie of the newest key.
  */
@@ -28,24 +29,21 @@ export class GatewayAuth extends Context.Service<
     /** Our cookies on edges' hosts. */
     readonly hostCookies: HostCookies.HostCookies
     /**
-     * Whose live session a `Cookie` header names; undefined where there is none. Rejects with `StorageUnavailable`.
+     * Whose live session a `Cookie` header names; undefined where there is none.
      * `connection` is what the header came on: the same header on it is not verified twice.
      */
     readonly authenticate: (
       cookieHeader: string | undefined,
       connection: object
-    ) => Authenticated | undefined | Promise<Authenticated | undefined>
+    ) => Lookup<Authenticated | undefined>
     /** The same for a request on an edge's own host, by that host's cookie. */
     readonly authenticateAt: (
       host: string,
       cookieHeader: string | undefined,
       connection: object
-    ) => Authenticated | undefined | Promise<Authenticated | undefined>
+    ) => Lookup<Authenticated | undefined>
     /** Whose live token that is, used from that address; as `authenticate` answers. */
-    readonly authenticateToken: (
-      text: string,
-      address: string
-    ) => Authenticated | undefined | Promise<Authenticated | undefined>
+    readonly authenticateToken: (text: string, address: string) => Lookup<Authenticated | undefined>
     /** Calls back when session or token has ended, within a second, wherever it was ended. Answers how to stop. */
     readonly watch: (caller: Caller, onEnded: () => void) => () => void
   }
@@ -79,9 +77,7 @@ const make = Effect.gen(function* () {
   const signIn = yield* SignIn
   const tokens = yield* TokenCheck
   const clock = yield* Clock.Clock
-  const scope = yield* Effect.scope
-  const context = yield* Effect.context<never>()
-  const fork = Effect.runForkWith(context)
+  const fork = yield* FiberSet.makeRuntime()
   const verified = new WeakMap<object, Verified>()
   /** Sessions whose tokens are being refreshed for a request of ours. */
   const refreshing = new Set<SessionIdHash>()
@@ -115,8 +111,7 @@ const make = Effect.gen(function* () {
         .refresh(cookie, session)
         .pipe(
           Effect.andThen(Effect.sleep(refreshPause)),
-          Effect.ensuring(Effect.sync(() => refreshing.delete(cookie.idHash))),
-          Effect.forkIn(scope)
+          Effect.ensuring(Effect.sync(() => refreshing.delete(cookie.idHash)))
         )
     )
   }
@@ -138,10 +133,8 @@ const make = Effect.gen(function* () {
     if (cookie === undefined) return undefined
     const known = sessions.peek(cookie.idHash, clock.currentTimeMillisUnsafe())
     if (known !== undefined) return seen(cookie, known, renewedCookie)
-    return Effect.runPromiseWith(context)(
-      Effect.map(sessions.find(cookie.idHash), (found) =>
-        Option.isSome(found) ? seen(cookie, found.value, renewedCookie) : undefined
-      )
+    return Effect.map(sessions.find(cookie.idHash), (found) =>
+      Option.isSome(found) ? seen(cookie, found.value, renewedCookie) : undefined
     )
   }
 
@@ -152,9 +145,7 @@ const make = Effect.gen(function* () {
     }
     const known = tokens.peek(text, clock.currentTimeMillisUnsafe())
     if (known !== undefined) return use(known)
-    return Effect.runPromiseWith(context)(
-      Effect.map(tokens.find(text), (found) => (Option.isSome(found) ? use(found.value) : undefined))
-    )
+    return Effect.map(tokens.find(text), (found) => (Option.isSome(found) ? use(found.value) : undefined))
   }
 
   return GatewayAuth.of({

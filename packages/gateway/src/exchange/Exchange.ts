@@ -2,12 +2,12 @@ import * as Problem from "@edge-relay/domain/api/Problem"
 import { isSafeMethod } from "@edge-relay/domain/api/SafeMethod"
 import type { Caller } from "../access/Caller.ts"
 import { reset } from "@edge-relay/tunnel/Splice"
-import type { Tracer } from "effect"
+import { Cause, type Tracer } from "effect"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Duplex } from "node:stream"
 import { discardBody } from "../http/DiscardBody.ts"
 import { type Broken, type ConnectionSink, EdgeConnection } from "../pool/EdgeConnection.ts"
-import type { DialFailure, EdgePool } from "../pool/EdgePool.ts"
+import type { EdgePool } from "../pool/EdgePool.ts"
 import * as GatewayProblem from "../GatewayProblem.ts"
 import * as EdgesOwn from "../http/EdgesOwn.ts"
 import type { Place } from "../http/Place.ts"
@@ -59,7 +59,8 @@ export interface Forwarding {
 export interface ExchangeOwner extends PatienceLimits {
   readonly now: () => number
   readonly onEnded: (exchange: Exchange) => void
-  readonly onDied: (exchange: Exchange, failure: DialFailure) => void
+  /** A bug of ours, here or in the opening of a stream. */
+  readonly onDefect: (exchange: Exchange, cause: Cause.Cause<unknown>) => void
 }
 
 /** Below it a body is written together with its head, as one string: one write, no gathering. */
@@ -130,16 +131,31 @@ export class Exchange implements ConnectionSink {
 
   start(): void {
     this.forwarding.response.once("close", this.#onBrowserGone)
-    const connection = this.#pool.take(this.#repeatable, this.startedAt)
-    if (connection === undefined) this.#dial()
-    else this.#send(connection)
+    this.#guarded(() => {
+      const connection = this.#pool.take(this.#repeatable, this.startedAt)
+      if (connection === undefined) this.#dial()
+      else this.#send(connection)
+    })
+  }
+
+  #guarded(work: () => void): void {
+    try {
+      work()
+    } catch (error) {
+      this.#died(Cause.die(error))
+    }
+  }
+
+  #died(cause: Cause.Cause<unknown>): void {
+    this.#owner.onDefect(this, cause)
+    this.fail(GatewayProblem.ofCause(cause))
   }
 
   #dial(): void {
     const giveUp = this.#pool.dial((result) => {
       this.#giveUpDialing = undefined
-      if (result instanceof EdgeConnection) return this.#send(result)
-      if (result._tag === "Died") this.#owner.onDied(this, result)
+      if (result instanceof EdgeConnection) return this.#guarded(() => this.#send(result))
+      if (result._tag === "Died") return this.#died(result.cause)
       this.fail(GatewayProblem.ofDialFailure(result))
     }, this.forwarding.span)
     if (this.#connection === undefined && !this.#ended) this.#giveUpDialing = giveUp
@@ -262,7 +278,8 @@ export class Exchange implements ConnectionSink {
     if (this.#switchHead !== undefined) this.forwarding.onSwitch?.(this, this.#switchHead, stream, behind)
   }
 
-  onBroken({ silent, reused, detail }: Broken): void {
+  onBroken({ defect, silent, reused, detail }: Broken): void {
+    if (defect !== undefined) return this.#died(Cause.die(defect))
     if (this.#repeatable && reused && silent && !this.#retried) {
       this.#retried = true
       this.#connection = undefined

@@ -2,11 +2,12 @@ import * as Problem from "@edge-relay/domain/api/Problem"
 import { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 import { TunnelDialer } from "@edge-relay/tunnel/link/TunnelDialer"
 import { DEFAULT_SERVICE } from "@edge-relay/protocol/TunnelProtocol"
-import { Cause, Clock, Effect, Schema, type Tracer } from "effect"
+import { Clock, Effect, Schema, type Tracer } from "effect"
 import { Presence } from "@edge-relay/domain/tunnels/Presence"
 import { EdgePool } from "../pool/EdgePool.ts"
 import { Exchange, type ExchangeOwner, type Forwarding } from "./Exchange.ts"
 import { GatewayAuth } from "../access/GatewayAuth.ts"
+import * as GatewayProblem from "../GatewayProblem.ts"
 import * as GatewaySpan from "../traffic/GatewaySpan.ts"
 import { LiveExchanges } from "./LiveExchanges.ts"
 import { Traffic } from "../traffic/Traffic.ts"
@@ -59,8 +60,7 @@ export const make = Effect.fnUntraced(function* (options: ForwarderOptions) {
       onEmpty: () => {
         services.delete(service)
         if (services.size === 0 && pools.get(edgeId) === services) pools.delete(edgeId)
-      },
-      onDefect: (defect) => fork(Effect.logError("an edge's answer met a defect", Cause.die(defect)))
+      }
     })
     services.set(service, pool)
     pools.set(edgeId, services)
@@ -103,12 +103,8 @@ export const make = Effect.fnUntraced(function* (options: ForwarderOptions) {
     firstByteMillis,
     uploadIdleMillis,
     onEnded,
-    onDied: ({ forwarding: { requestId, edgeId } }, failure) =>
-      fork(
-        Effect.logError("an edge's stream could not be opened", failure).pipe(
-          Effect.annotateLogs({ requestId, edgeId })
-        )
-      )
+    onDefect: ({ forwarding: { requestId, edgeId } }, cause) =>
+      fork(GatewayProblem.log(cause, { requestId, edgeId }))
   }
 
   const allPools = () => Array.from(pools.values(), (services) => Array.from(services.values())).flat()

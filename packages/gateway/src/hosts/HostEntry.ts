@@ -1,6 +1,8 @@
+import type { StorageUnavailable } from "@edge-relay/domain/StorageUnavailable"
 import { Effect } from "effect"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import { GatewayAuth } from "../access/GatewayAuth.ts"
+import * as Lookup from "../access/Lookup.ts"
 import * as GatewayPage from "../GatewayPage.ts"
 import * as GatewayProblem from "../GatewayProblem.ts"
 import type { RequestHead } from "../http/RequestHead.ts"
@@ -25,15 +27,14 @@ export interface Arrival {
 export interface HostEntry {
   /** Only a navigation is sent to sign in: a script's fetch that follows a redirect to a page is of no use. */
   readonly enter: (arrival: Arrival, problem: GatewayProblem.GatewayProblem) => void
-  /** Takes a ticket; gives the status of the answer, null where the browser has gone. Rejects with `StorageUnavailable`. */
-  readonly complete: (arrival: Arrival) => Promise<number | null>
+  /** Takes a ticket; gives the status of the answer, null where the browser has gone. */
+  readonly complete: (arrival: Arrival) => Effect.Effect<number | null, StorageUnavailable>
 }
 
 export const make = Effect.fnUntraced(function* (publicUrl: URL) {
   const auth = yield* GatewayAuth
   const { hostCookies } = auth
   const signIn = yield* HostSignIn.make({ publicUrl, cookies: hostCookies })
-  const run = Effect.runPromiseWith(yield* Effect.context<never>())
 
   const entry: HostEntry = {
     enter: ({ head, method, own, requestId, response, route, upgraded }, problem) => {
@@ -52,21 +53,22 @@ export const make = Effect.fnUntraced(function* (publicUrl: URL) {
       ])
     },
 
-    complete: async ({ head, own, request, requestId, response, route }) => {
-      const outcome = await run(signIn.complete(own.host, route.target, head.cookie))
+    complete: Effect.fnUntraced(function* ({ head, own, request, requestId, response, route }) {
+      const outcome = yield* signIn.complete(own.host, route.target, head.cookie)
       if (response.destroyed) return null
       if (outcome._tag === "redirect") {
         sendRedirect(response, outcome, requestId)
         return 302
       }
       // A ticket that was loaded again, or a second tab's: whoever is signed in here needs none.
-      if ((await auth.authenticateAt(own.host, head.cookie, request.socket)) !== undefined) {
+      const who = yield* Lookup.toEffect(auth.authenticateAt(own.host, head.cookie, request.socket))
+      if (who !== undefined) {
         sendRedirect(response, { ...outcome, location: outcome.path }, requestId)
         return 302
       }
       sendNotSignedIn(response, requestId, outcome)
       return 400
-    }
+    })
   }
   return entry
 })

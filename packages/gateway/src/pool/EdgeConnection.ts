@@ -33,14 +33,14 @@ export interface Broken {
   /** The connection had carried an answer before this one. */
   readonly reused: boolean
   readonly detail: string
+  /** What was thrown, where it was a bug of ours and not the edge. */
+  readonly defect?: unknown
 }
 
 export interface ConnectionOwner {
   /** It can be asked again; `idleSeconds` is how long the edge's server said that it waits. */
   readonly onFree: (connection: EdgeConnection, idleSeconds: number | undefined) => void
   readonly onClosed: (connection: EdgeConnection) => void
-  /** A bug of ours, found by what an edge answered. */
-  readonly onDefect: (defect: unknown) => void
 }
 
 /** How long an edge may take to close its side, once both have said all. */
@@ -155,8 +155,7 @@ export class EdgeConnection {
 
   readonly #onThrown = (error: unknown): void => {
     if (error instanceof MalformedResponse) return this.#break(error.message)
-    this.#owner.onDefect(error)
-    this.#break("its answer could not be passed on")
+    this.#break("its answer could not be passed on", error)
   }
 
   /** The sink is let go once it has been told, so that it hears of what it throws itself. */
@@ -212,9 +211,9 @@ export class EdgeConnection {
 
   readonly #onDrain = (): void => this.#sink?.onDrain()
 
-  #break(detail: string): void {
+  #break(detail: string, defect?: unknown): void {
     const sink = this.#sink
-    const why = { silent: this.#silent, reused: this.#answers > 0, detail }
+    const why = { silent: this.#silent, reused: this.#answers > 0, detail, defect }
     this.destroy()
     sink?.onBroken(why)
   }

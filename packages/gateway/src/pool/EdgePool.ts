@@ -20,7 +20,6 @@ export interface PoolOptions {
   readonly now: () => number
   /** The pool has no connection left. */
   readonly onEmpty: (pool: EdgePool) => void
-  readonly onDefect: (defect: unknown) => void
 }
 
 /** Node's servers close idle connections after 5 s, the shortest of those that are common. */
@@ -120,10 +119,6 @@ export class EdgePool implements ConnectionOwner {
     const index = this.#idle.indexOf(connection)
     if (index !== -1) this.#idle.splice(index, 1)
     this.#checkEmpty()
-  }
-
-  onDefect(defect: unknown): void {
-    this.#options.onDefect(defect)
   }
 
   /**

@@ -6,6 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { EdgeAccess } from "../../src/access/EdgeAccess.ts"
+import * as Lookup from "../../src/access/Lookup.ts"
 
 const tenantId = TenantId.make("tenant_01h00000000000000000000000")
 const edgeId = EdgeId.make("edge_01h00000000000000000000000")
@@ -33,8 +34,7 @@ class Asked {
   )
 }
 
-const check = (access: EdgeAccess["Service"]) =>
-  Effect.promise(async () => access.check({ tenantId }, edgeId))
+const check = (access: EdgeAccess["Service"]) => Lookup.toEffect(access.check({ tenantId }, edgeId))
 
 describe("EdgeAccess", () => {
   it.effect("asks once in half a second, and many at once ask once", () => {
@@ -76,8 +76,7 @@ describe("EdgeAccess", () => {
     return Effect.gen(function* () {
       const access = yield* EdgeAccess
       asked.answer = "away"
-      const error = yield* Effect.flip(Effect.tryPromise(async () => access.check({ tenantId }, edgeId)))
-      assert.instanceOf(error.cause, StorageUnavailable)
+      assert.instanceOf(yield* Effect.flip(check(access)), StorageUnavailable)
       asked.answer = "there"
       assert.isTrue(yield* check(access))
     }).pipe(Effect.provide(asked.layer))

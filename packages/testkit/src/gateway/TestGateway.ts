@@ -86,12 +86,14 @@ export class TestGateway extends Context.Service<
     options: Partial<GatewayOptions> = {},
     dialer: Layer.Layer<TunnelDialer | TestEdges | Presence> = layerDialer,
     /** What the identity provider answers to a refresh. */
-    refresh: Oidc["Service"]["refresh"] = () => Effect.die("nothing is to be refreshed")
+    refresh: Oidc["Service"]["refresh"] = () => Effect.die("nothing is to be refreshed"),
+    /** What the gateway is told of edges, in place of what is so. */
+    changed: Partial<Edges["Service"]> = {}
   ) =>
     Layer.effect(TestGateway, make).pipe(
       Layer.provide(
         Layer.merge(Gateway.layer({ publicUrl, ...options }), RemovedEdges.layer({ everyMillis: 100 })).pipe(
-          Layer.provideMerge(Layer.mergeAll(GatewayAuth.layer, EdgeAccess.layer, Traffic.layer, dialer)),
+          Layer.provideMerge(Layer.mergeAll(GatewayAuth.layer, accessTo(changed), Traffic.layer, dialer)),
           Layer.provideMerge(Layer.merge(SignIn.layer({ publicUrl }), TokenCheck.layer)),
           Layer.provideMerge(
             Layer.mergeAll(
@@ -108,6 +110,16 @@ export class TestGateway extends Context.Service<
       )
     )
 }
+
+const accessTo = (changed: Partial<Edges["Service"]>) =>
+  EdgeAccess.layer.pipe(
+    Layer.provide(
+      Layer.effect(
+        Edges,
+        Effect.map(Edges, (edges) => Edges.of({ ...edges, ...changed }))
+      )
+    )
+  )
 
 export const sessionKey = Redacted.make(new Uint8Array(32).fill(7))
 /** Cookies that it signed still count. */
