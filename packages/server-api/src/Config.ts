@@ -31,6 +31,7 @@ export interface Settings extends CommonSettings.CommonSettings {
     readonly clientSecret: Redacted.Redacted<string> | undefined
     readonly scopes: string
     readonly tenantClaim: string | undefined
+    readonly clockToleranceSeconds: number
     readonly service:
       | { readonly clientId: string; readonly clientSecret: Redacted.Redacted<string> }
       | undefined
@@ -88,6 +89,11 @@ const variables = {
     Values.withDefault("openid profile email", Values.scopes)
   ),
   tenantClaim: variable("OIDC_TENANT_CLAIM", "org_id", Values.optional(Values.text)),
+  clockToleranceSeconds: variable(
+    "OIDC_CLOCK_TOLERANCE_SECONDS",
+    "60",
+    Values.withDefault("60", Values.wholeNumber(0, 600))
+  ),
   serviceClientId: variable("OIDC_SERVICE_CLIENT_ID", "edge-relay-service", Values.optional(Values.text)),
   serviceClientSecret: variable(
     "OIDC_SERVICE_CLIENT_SECRET",
@@ -112,6 +118,7 @@ const settings = Effect.map(
     clientSecret,
     scopes,
     tenantClaim,
+    clockToleranceSeconds,
     serviceClientId,
     serviceClientSecret,
     ...found
@@ -124,6 +131,7 @@ const settings = Effect.map(
       clientSecret,
       scopes,
       tenantClaim,
+      clockToleranceSeconds,
       service:
         serviceClientId === undefined || serviceClientSecret === undefined
           ? undefined

@@ -65,6 +65,7 @@ describe("Config", () => {
         OIDC_ISSUER: "hunter2",
         OIDC_CLIENT_ID: "",
         OIDC_SCOPES: "profile",
+        OIDC_CLOCK_TOLERANCE_SECONDS: "601",
         OIDC_SERVICE_CLIENT_SECRET: "hunter2",
         TRUSTED_PROXIES: "10.0.0.0/99",
         LOG_LEVEL: "loud",
@@ -83,6 +84,18 @@ describe("Config", () => {
       for (const variable of found)
         assert.match(error.message, new RegExp(`^  ${variable} .+, e\\.g\\. ${variable}=.+`, "m"))
       assert.notInclude(error.message, "hunter2")
+    })
+  )
+
+  it.effect("wants the service client's id and secret together, or neither", () =>
+    Effect.gen(function* () {
+      const id = { OIDC_SERVICE_CLIENT_ID: "service" }
+      const secret = { OIDC_SERVICE_CLIENT_SECRET: "hunter2" }
+      assert.deepStrictEqual(yield* faultsOf({ ...required, ...id }), ["OIDC_SERVICE_CLIENT_SECRET"])
+      assert.deepStrictEqual(yield* faultsOf({ ...required, ...secret }), ["OIDC_SERVICE_CLIENT_ID"])
+      const { oidc } = yield* read({ ...required, ...id, ...secret })
+      assert.strictEqual(oidc.service?.clientId, "service")
+      assert.isUndefined((yield* read(required)).oidc.service)
     })
   )
 

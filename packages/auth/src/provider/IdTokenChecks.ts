@@ -6,8 +6,8 @@ import type { JWTPayload } from "jose"
  * answers the name of the first check that fails, or undefined.
  */
 
-/** Clocks that differ; OpenID Connect Core §3.1.3.7 leaves it to us. */
-const skewSeconds = 60
+/** How far the provider's clock may be from ours, either way; OpenID Connect Core §3.1.3.7 leaves it to us. */
+export const defaultClockToleranceSeconds = 60
 
 /** A token that we have just asked for was not made before the sign-in began. */
 const maxAgeSeconds = 10 * 60
@@ -25,35 +25,52 @@ export interface IdTokenClaims extends JWTPayload {
   readonly sid?: string
 }
 
-interface Expected {
-  readonly clientId: string
+/** What a token's times are compared with. */
+interface Time {
+  /** Milliseconds since 1970. */
   readonly now: number
+  readonly toleranceSeconds: number
 }
 
-const checkTime = (claims: JWTPayload, now: number): string | undefined => {
-  const { iat, exp } = claims
-  if (typeof exp !== "number" || exp * 1000 <= now - skewSeconds * 1000) return "exp"
-  if (typeof iat !== "number" || iat * 1000 > now + skewSeconds * 1000) return "iat"
-  return iat * 1000 < now - (maxAgeSeconds + skewSeconds) * 1000 ? "iat" : undefined
+interface Expected extends Time {
+  readonly clientId: string
 }
 
-/** OpenID Connect Core §3.1.3.7 (`aud`, `azp`, `iat`) and §3.1.3.8 (`at_hash`). */
+const timeClaims = ["exp", "nbf", "iat"] as const
+
+/** Whether the check that failed is one of a token's times. */
+export const isAboutTime = (failed: string): boolean => timeClaims.some((claim) => claim === failed)
+
+/** The only place where a token's times are judged, so that one tolerance holds for all of them. */
+const checkTime = (
+  { exp, iat, nbf }: JWTPayload,
+  { now, toleranceSeconds }: Time
+): (typeof timeClaims)[number] | undefined => {
+  const seconds = now / 1000
+  if (typeof exp !== "number" || exp <= seconds - toleranceSeconds) return "exp"
+  if (nbf !== undefined && !(nbf <= seconds + toleranceSeconds)) return "nbf"
+  if (typeof iat !== "number" || iat > seconds + toleranceSeconds) return "iat"
+  return iat < seconds - maxAgeSeconds - toleranceSeconds ? "iat" : undefined
+}
+
+/**
+ * OpenID Connect Core §3.1.3.7 (`aud`, `azp`, `iat`) and §3.1.3.8 (`at_hash`). Times come last: where one of them is
+ * what failed, all else holds.
+ */
 export const checkIdToken = (
   claims: JWTPayload,
   header: { readonly alg?: string | undefined },
   accessToken: string,
-  { clientId, now }: Expected
+  { clientId, ...time }: Expected
 ): string | undefined => {
   if (!isSubject(claims.sub)) return "sub"
-  const time = checkTime(claims, now)
-  if (time !== undefined) return time
   const azp = claims["azp"]
   if (azp !== undefined && azp !== clientId) return "azp"
   if (Array.isArray(claims.aud) && claims.aud.length > 1 && azp === undefined) return "azp"
   const atHash = claims["at_hash"]
   if (atHash !== undefined && atHash !== accessTokenHash(header.alg ?? "", accessToken)) return "at_hash"
   const sid = claims["sid"]
-  return sid === undefined || isSid(sid) ? undefined : "sid"
+  return sid === undefined || isSid(sid) ? checkTime(claims, time) : "sid"
 }
 
 /** The left half of the hash that the signature's algorithm has; Ed25519's is SHA-512. */
@@ -94,12 +111,12 @@ const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
 export const readLogoutToken = (
   claims: JWTPayload,
   header: { readonly typ?: string | undefined },
-  now: number
+  time: Time
 ): LogoutNotice | string => {
   // Recommended by §2.4; required here, so that no other token passes for one (RFC 8725 §3.11, ASVS 5 10.5.5).
   if (header.typ?.toLowerCase().replace(/^application\//, "") !== "logout+jwt") return "typ"
-  const time = checkTime(claims, now)
-  if (time !== undefined) return time
+  const failed = checkTime(claims, time)
+  if (failed !== undefined) return failed
   const { iss, jti, exp, sub } = claims
   const { events, sid } = claims
   if (!isObject(events) || !isObject(events[logoutEvent])) return "events"
@@ -115,7 +132,7 @@ export const readLogoutToken = (
     subject: sub ?? null,
     sid: sid ?? null,
     jti,
-    expiresAt: (exp + skewSeconds) * 1000
+    expiresAt: (exp + time.toleranceSeconds) * 1000
   }
 }
 

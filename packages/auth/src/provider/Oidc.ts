@@ -1,13 +1,22 @@
 import { Clock, Context, Duration, Effect, Layer, Redacted, Schedule, Schema } from "effect"
 import { type JWTPayload, jwtVerify, type JWTVerifyResult } from "jose"
 import * as client from "openid-client"
-import { checkIdToken, checkRefreshed, type LogoutNotice, readLogoutToken } from "./IdTokenChecks.ts"
+import {
+  checkIdToken,
+  checkRefreshed,
+  defaultClockToleranceSeconds,
+  isAboutTime,
+  type LogoutNotice,
+  readLogoutToken
+} from "./IdTokenChecks.ts"
 import { boundedFetch } from "./internal/boundedFetch.ts"
 import { makeHealing } from "./internal/healing.ts"
+import { idTokenOf, plainTokenAnswers } from "./internal/tokenAnswer.ts"
 import { fromClient, ProviderRefused, ProviderUnavailable } from "./OidcError.ts"
 import { algorithms, makeProviderKeys } from "./ProviderKeys.ts"
 import { type ProviderIdentity, readIdentity } from "./ProviderIdentity.ts"
 import { ProviderTokens } from "./ProviderTokens.ts"
+import { completeClaims } from "./Userinfo.ts"
 
 /** An access token is refreshed this long before it expires. */
 const refreshEarlyMillis = 30_000
@@ -23,6 +32,8 @@ export interface OidcOptions {
   readonly publicUrl: URL
   /** How long each request to the provider may take; 10 by default. A person is waiting. */
   readonly timeoutSeconds?: number | undefined
+  /** How far the provider's clock may be from ours, either way; 60 seconds by default. */
+  readonly clockToleranceSeconds?: number | undefined
 }
 
 /** What has to be kept between sending a browser away and its coming back, each of 256 bits. */
@@ -88,6 +99,7 @@ export class Oidc extends Context.Service<
 const make = Effect.fnUntraced(function* (options: OidcOptions) {
   const { clientId, publicUrl, scopes, tenantClaim } = options
   const timeoutSeconds = options.timeoutSeconds ?? 10
+  const toleranceSeconds = options.clockToleranceSeconds ?? defaultClockToleranceSeconds
   const insecure = options.issuer.protocol === "http:"
   if (insecure && publicUrl.protocol === "https:") {
     return yield* new InsecureIssuer({ issuer: options.issuer.href })
@@ -104,7 +116,7 @@ const make = Effect.fnUntraced(function* (options: OidcOptions) {
         undefined,
         secret === "" ? client.None() : client.ClientSecretPost(secret),
         {
-          [client.customFetch]: boundedFetch,
+          [client.customFetch]: plainTokenAnswers(boundedFetch),
           timeout: timeoutSeconds,
           execute: insecure ? [client.allowInsecureRequests] : []
         }
@@ -124,7 +136,7 @@ const make = Effect.fnUntraced(function* (options: OidcOptions) {
   // Healed without a restart, also while nobody signs in.
   yield* provider.pipe(Effect.retry(Schedule.spaced(Duration.seconds(2))), Effect.ignore, Effect.forkScoped)
 
-  /** A signature by one of the provider's keys, `iss` and `aud`. */
+  /** A signature by one of the provider's keys, `iss` and `aud`. Not the times: `IdTokenChecks` judges them all. */
   const verified = Effect.fnUntraced(function* (token: string) {
     const { metadata, verify } = yield* provider
     const now = yield* Clock.currentTimeMillis
@@ -134,7 +146,7 @@ const make = Effect.fnUntraced(function* (options: OidcOptions) {
         issuer: metadata.issuer,
         audience: clientId,
         currentDate: new Date(now),
-        clockTolerance: 60
+        clockTolerance: Number.MAX_SAFE_INTEGER
       })
     )
     if (result instanceof Error) return yield* untrusted("code" in result ? String(result.code) : "signature")
@@ -158,23 +170,13 @@ const make = Effect.fnUntraced(function* (options: OidcOptions) {
     }
   }
 
-  /** The ID token's claims, and userinfo's where the ID token lacks what we show or need. */
-  const identify = Effect.fnUntraced(function* (claims: JWTPayload, accessToken: string) {
+  const identify = Effect.fnUntraced(function* (idToken: JWTPayload, accessToken: string) {
     const { configuration, metadata } = yield* provider
     const wanted = ["name", "email", ...(tenantClaim === undefined ? [] : [tenantClaim])]
-    const complete = wanted.every((claim) => claims[claim] !== undefined)
-    const userinfo: { readonly [claim: string]: unknown } =
-      complete || metadata.userinfo_endpoint === undefined
-        ? {}
-        : yield* Effect.tryPromise({
-            try: () => client.fetchUserInfo(configuration, accessToken, claims.sub ?? ""),
-            catch: fromClient("userinfo")
-          })
-    const identity = readIdentity(metadata.issuer, { ...userinfo, ...claims }, tenantClaim)
-    if (identity === undefined) {
-      return yield* new ProviderRefused({ reason: "no_tenant", code: tenantClaim ?? "" })
-    }
-    return identity
+    const { claims, failure } = yield* completeClaims(configuration, idToken, accessToken, wanted)
+    const identity = readIdentity(metadata.issuer, claims, tenantClaim)
+    if (identity !== undefined) return identity
+    return yield* failure ?? new ProviderRefused({ reason: "no_tenant", code: tenantClaim ?? "" })
   })
 
   return Oidc.of({
@@ -213,17 +215,17 @@ const make = Effect.fnUntraced(function* (options: OidcOptions) {
         try: () =>
           client.authorizationCodeGrant(configuration, currentUrl, {
             expectedState: state,
-            expectedNonce: nonce,
-            pkceCodeVerifier: codeVerifier,
-            idTokenExpected: true
+            pkceCodeVerifier: codeVerifier
           }),
         catch: fromClient("token")
       })
-      const idToken = answer.id_token ?? ""
+      const idToken = idTokenOf(answer)
+      if (idToken === undefined) return yield* untrusted("id_token")
       const { now, payload, protectedHeader } = yield* verified(idToken)
+      const expected = { clientId, now, toleranceSeconds }
       const failed =
         payload["nonce"] === nonce
-          ? checkIdToken(payload, protectedHeader, answer.access_token, { clientId, now })
+          ? checkIdToken(payload, protectedHeader, answer.access_token, expected)
           : "nonce"
       if (failed !== undefined) return yield* untrusted(failed)
       const identity = yield* identify(payload, answer.access_token)
@@ -238,14 +240,21 @@ const make = Effect.fnUntraced(function* (options: OidcOptions) {
         try: () => client.refreshTokenGrant(configuration, refreshToken),
         catch: fromClient("refresh")
       })
-      if (answer.id_token === undefined) {
-        return grantOf(answer, idToken, refreshToken, yield* Clock.currentTimeMillis)
-      }
-      const { now, payload, protectedHeader } = yield* verified(answer.id_token)
-      const expected = { clientId, now }
+      const fresh = idTokenOf(answer)
+      const keeping = (idToken: string) =>
+        Effect.map(Clock.currentTimeMillis, (now) => grantOf(answer, idToken, refreshToken, now))
+      // Some providers send the sign-in's own again, which is old by now and was believed then.
+      if (fresh === undefined || fresh === idToken) return yield* keeping(idToken)
+      const { now, payload, protectedHeader } = yield* verified(fresh)
+      const expected = { clientId, now, toleranceSeconds }
       const failed = checkRefreshed(payload, protectedHeader, answer.access_token, former, expected)
-      if (failed !== undefined) return yield* untrusted(failed)
-      return grantOf(answer, answer.id_token, refreshToken, now)
+      if (failed === undefined) return yield* keeping(fresh)
+      if (!isAboutTime(failed)) return yield* untrusted(failed)
+      // All else is right, and a clock is no reason to sign anybody out.
+      yield* Effect.logWarning("a refreshed ID token was not kept").pipe(
+        Effect.annotateLogs({ because: failed })
+      )
+      return yield* keeping(idToken)
     }),
 
     revoke: Effect.fn("Oidc.revoke")(function* (refreshToken) {
@@ -268,7 +277,7 @@ const make = Effect.fnUntraced(function* (options: OidcOptions) {
 
     readLogoutToken: Effect.fn("Oidc.readLogoutToken")(function* (token) {
       const { now, payload, protectedHeader } = yield* verified(token)
-      const notice = readLogoutToken(payload, protectedHeader, now)
+      const notice = readLogoutToken(payload, protectedHeader, { now, toleranceSeconds })
       return typeof notice === "string" ? yield* untrusted(notice) : notice
     })
   })

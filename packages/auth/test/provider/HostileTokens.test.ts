@@ -185,6 +185,33 @@ describe("ID tokens", () => {
     )
   })
 
+  describe("by clocks that differ", () => {
+    for (const [name, change] of [
+      ["nbf 58 s ahead", () => ({ nbf: seconds() + 58 })],
+      ["iat 58 s ahead", () => ({ iat: seconds() + 58 })],
+      ["exp 58 s ago", () => ({ exp: seconds() - 58 })]
+    ] as const) {
+      it.live(`are accepted with ${name}`, () =>
+        Effect.gen(function* () {
+          const app = yield* start()
+          app.provider.behave.claims = (claims) => ({ ...claims, ...change() })
+          assertLanded(yield* app.signIn(new Browser()), "/home")
+        })
+      )
+      it.live(`are refused with ${name}, where the setting tolerates 30 s`, () =>
+        Effect.gen(function* () {
+          const app = yield* start({ clockToleranceSeconds: 30 })
+          app.provider.behave.claims = (claims) => ({ ...claims, ...change() })
+          assertPage(yield* app.signIn(new Browser()), 400, "The sign-in could not be verified")
+        })
+      )
+    }
+    refused(
+      "with nbf 70 s ahead",
+      withClaims((claims) => ({ ...claims, nbf: seconds() + 70 }))
+    )
+  })
+
   it.live("are accepted for us among others where azp is us", () =>
     Effect.gen(function* () {
       const app = yield* start()

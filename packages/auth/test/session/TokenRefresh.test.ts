@@ -5,7 +5,7 @@ import { unseal } from "../../src/provider/ProviderTokens.ts"
 import { Browser } from "@edge-relay/testkit/auth/Browser"
 import { eventually } from "@edge-relay/testkit/auth/eventually"
 import { signedInBrowser, start } from "@edge-relay/testkit/auth/Hostile"
-import { json } from "@edge-relay/testkit/auth/HostileProvider"
+import { json, seconds } from "@edge-relay/testkit/auth/HostileProvider"
 import { listening, newKey, serve } from "@edge-relay/testkit/auth/TestServer"
 
 type App = Effect.Success<ReturnType<typeof start>>
@@ -147,6 +147,63 @@ describe("refreshing the provider's tokens", () => {
       const after = yield* tokensOf(app, browser)
       assert.strictEqual(after?.idToken, before?.idToken)
       assert.strictEqual(after?.refreshToken, before?.refreshToken)
+    })
+  )
+
+  for (const [name, change] of [
+    ["has expired", () => ({ exp: seconds() - 3600 })],
+    ["is not valid yet", () => ({ nbf: seconds() + 3600 })],
+    ["was made long ago", () => ({ iat: seconds() - 86_400 })],
+    ["was made in the future", () => ({ iat: seconds() + 3600 })]
+  ] as const) {
+    it.live(`with an ID token that ${name} keeps the former one, and ends nothing`, () =>
+      Effect.gen(function* () {
+        const { app, browser } = yield* due
+        const before = yield* tokensOf(app, browser)
+        app.provider.behave.claims = (claims) => ({ ...claims, ...change() })
+        yield* app.me(browser)
+        yield* eventually(
+          "tokens are refreshed",
+          Effect.map(tokensOf(app, browser), (now) => now?.accessToken !== before?.accessToken)
+        )
+        assert.strictEqual((yield* tokensOf(app, browser))?.idToken, before?.idToken)
+        assert.strictEqual((yield* app.me(browser)).status, 200)
+      })
+    )
+  }
+
+  it.live("with the sign-in's own ID token, old by now, is a refresh without one", () =>
+    Effect.gen(function* () {
+      const app = yield* start()
+      let first: unknown
+      app.provider.behave.expiresIn = 0
+      // Its at_hash is that of the first access token.
+      app.provider.behave.token = (answer) => {
+        first ??= answer["id_token"]
+        return json({ ...answer, id_token: first })
+      }
+      const browser = yield* signedInBrowser(app)
+      app.provider.behave.expiresIn = 3600
+      const before = yield* tokensOf(app, browser)
+      yield* app.me(browser)
+      yield* eventually(
+        "tokens are refreshed",
+        Effect.map(tokensOf(app, browser), (now) => now?.accessToken !== before?.accessToken)
+      )
+      assert.strictEqual((yield* tokensOf(app, browser))?.idToken, first)
+      assert.strictEqual((yield* app.me(browser)).status, 200)
+    })
+  )
+
+  it.live("with an old ID token of somebody else ends the session all the same", () =>
+    Effect.gen(function* () {
+      const { app, browser } = yield* due
+      app.provider.behave.claims = (claims) => ({ ...claims, sub: "bob", exp: seconds() - 3600 })
+      yield* app.me(browser)
+      yield* eventually(
+        "the session ends",
+        Effect.map(app.me(browser), ({ status }) => status === 401)
+      )
     })
   )
 

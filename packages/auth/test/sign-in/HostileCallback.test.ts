@@ -251,6 +251,18 @@ describe("a token endpoint", () => {
   })
 })
 
+describe("a token answer", () => {
+  it.live("whose members are null has them not", () =>
+    Effect.gen(function* () {
+      const app = yield* start()
+      app.provider.behave.token = (answer) =>
+        json({ ...answer, scope: null, refresh_token: null, expires_in: null, error: null })
+      const browser = yield* signedInBrowser(app)
+      assert.strictEqual((yield* app.me(browser)).status, 200)
+    })
+  )
+})
+
 describe("userinfo", () => {
   it.live("of another subject is refused", () =>
     Effect.gen(function* () {
@@ -264,17 +276,52 @@ describe("userinfo", () => {
 
   it.live("without a subject is refused", () =>
     Effect.gen(function* () {
-      const app = yield* start()
-      app.provider.behave.userinfo = () => json({ name: "A" })
-      assertPage(yield* app.signIn(new Browser()), 400, "The sign-in could not be verified")
+      const app = yield* start({ tenantClaim: "org" })
+      app.provider.behave.userinfo = () => json({ name: "A", org: "acme" })
+      const browser = new Browser()
+      assert.strictEqual((yield* app.signIn(browser)).status, 400)
+      assert.strictEqual((yield* app.me(browser)).status, 401)
     })
   )
 
-  it.live("that cannot be had is 503", () =>
+  const signedJwt = { "content-type": "application/jwt" }
+  for (const [what, reply] of [
+    ["401", { status: 401, headers: {}, body: "" }],
+    ["404", { status: 404, headers: {}, body: "" }],
+    ["500", { status: 500, headers: {}, body: "" }],
+    ["an error of RFC 6750", { status: 401, headers: { "www-authenticate": "Bearer" }, body: "" }],
+    ["no JSON", { status: 200, headers: { "content-type": "text/html" }, body: "<p>" }],
+    ["a JWT of an algorithm that nobody announced", { status: 200, headers: signedJwt, body: "e30.e30.e30" }],
+    ["nothing at all", "reset"]
+  ] as const) {
+    it.live(`that answers ${what} is done without, where the ID token has what is needed`, () =>
+      Effect.gen(function* () {
+        const app = yield* start({ tenantClaim: "org" })
+        app.provider.behave.userinfo = () => reply
+        app.provider.behave.claims = (claims) => ({ ...claims, org: "acme", name: "Alice" })
+        const browser = yield* signedInBrowser(app)
+        assert.strictEqual(app.provider.to("/userinfo").length, 1)
+        const { email, name } = JSON.parse((yield* app.me(browser)).body).user
+        assert.deepStrictEqual({ email, name }, { email: null, name: "Alice" })
+      })
+    )
+  }
+
+  it.live("that cannot be had is 503 where only it can name the tenant", () =>
     Effect.gen(function* () {
-      const app = yield* start()
+      const app = yield* start({ tenantClaim: "org" })
       app.provider.behave.userinfo = () => ({ status: 500, headers: {}, body: "" })
       assertPage(yield* app.signIn(new Browser()), 503, "The identity provider does not answer")
+    })
+  )
+
+  it.live("fills in what the ID token has as null", () =>
+    Effect.gen(function* () {
+      const app = yield* start()
+      app.provider.behave.claims = (claims) => ({ ...claims, name: null, email: null })
+      const browser = yield* signedInBrowser(app)
+      const { email, name } = JSON.parse((yield* app.me(browser)).body).user
+      assert.deepStrictEqual({ email, name }, { email: "a@b.example", name: "Name of alice" })
     })
   )
 

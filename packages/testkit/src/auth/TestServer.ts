@@ -38,6 +38,7 @@ export interface TestServerOptions extends Omit<SignInOptions, "publicUrl"> {
   readonly tenantClaim?: string
   readonly sessionKeys?: ReadonlyArray<Redacted.Redacted<Uint8Array>>
   readonly timeoutSeconds?: number
+  readonly clockToleranceSeconds?: number
   readonly sessions?: Layer.Layer<SignInSessions>
 }
 
@@ -93,7 +94,8 @@ const serveWith = Effect.fnUntraced(function* (
     scopes: options.scopes ?? "openid profile email",
     tenantClaim: options.tenantClaim,
     publicUrl: origin,
-    timeoutSeconds: options.timeoutSeconds
+    timeoutSeconds: options.timeoutSeconds,
+    clockToleranceSeconds: options.clockToleranceSeconds
   })
   const cookie = SessionCookie.layer({ keys: options.sessionKeys ?? [newKey()], secure: false })
   // As server-api puts it together.
