@@ -13,7 +13,7 @@ import { boundedFetch } from "./internal/boundedFetch.ts"
 import { makeHealing } from "./internal/healing.ts"
 import { idTokenOf, plainTokenAnswers } from "./internal/tokenAnswer.ts"
 import { fromClient, ProviderRefused, ProviderUnavailable } from "./OidcError.ts"
-import { algorithms, makeProviderKeys } from "./ProviderKeys.ts"
+import { algorithms, type Asker, makeProviderKeys } from "./ProviderKeys.ts"
 import { type ProviderIdentity, readIdentity } from "./ProviderIdentity.ts"
 import { ProviderTokens } from "./ProviderTokens.ts"
 import { completeClaims } from "./Userinfo.ts"
@@ -137,18 +137,17 @@ const make = Effect.fnUntraced(function* (options: OidcOptions) {
   yield* provider.pipe(Effect.retry(Schedule.spaced(Duration.seconds(2))), Effect.ignore, Effect.forkScoped)
 
   /** A signature by one of the provider's keys, `iss` and `aud`. Not the times: `IdTokenChecks` judges them all. */
-  const verified = Effect.fnUntraced(function* (token: string) {
+  const verified = Effect.fnUntraced(function* (token: string, asker: Asker) {
     const { metadata, verify } = yield* provider
     const now = yield* Clock.currentTimeMillis
-    const result = yield* verify((find) =>
-      jwtVerify<JWTPayload>(token, find, {
-        algorithms: [...algorithms],
-        issuer: metadata.issuer,
-        audience: clientId,
-        currentDate: new Date(now),
-        clockTolerance: Number.MAX_SAFE_INTEGER
-      })
-    )
+    const checks = {
+      algorithms: [...algorithms],
+      issuer: metadata.issuer,
+      audience: clientId,
+      currentDate: new Date(now),
+      clockTolerance: Number.MAX_SAFE_INTEGER
+    }
+    const result = yield* verify((find) => jwtVerify<JWTPayload>(token, find, checks), asker)
     if (result instanceof Error) return yield* untrusted("code" in result ? String(result.code) : "signature")
     return { ...result, now } satisfies JWTVerifyResult & { now: number }
   })
@@ -221,7 +220,7 @@ const make = Effect.fnUntraced(function* (options: OidcOptions) {
       })
       const idToken = idTokenOf(answer)
       if (idToken === undefined) return yield* untrusted("id_token")
-      const { now, payload, protectedHeader } = yield* verified(idToken)
+      const { now, payload, protectedHeader } = yield* verified(idToken, "provider")
       const expected = { clientId, now, toleranceSeconds }
       const failed =
         payload["nonce"] === nonce
@@ -245,7 +244,7 @@ const make = Effect.fnUntraced(function* (options: OidcOptions) {
         Effect.map(Clock.currentTimeMillis, (now) => grantOf(answer, idToken, refreshToken, now))
       // Some providers send the sign-in's own again, which is old by now and was believed then.
       if (fresh === undefined || fresh === idToken) return yield* keeping(idToken)
-      const { now, payload, protectedHeader } = yield* verified(fresh)
+      const { now, payload, protectedHeader } = yield* verified(fresh, "provider")
       const expected = { clientId, now, toleranceSeconds }
       const failed = checkRefreshed(payload, protectedHeader, answer.access_token, former, expected)
       if (failed === undefined) return yield* keeping(fresh)
@@ -276,7 +275,7 @@ const make = Effect.fnUntraced(function* (options: OidcOptions) {
     }),
 
     readLogoutToken: Effect.fn("Oidc.readLogoutToken")(function* (token) {
-      const { now, payload, protectedHeader } = yield* verified(token)
+      const { now, payload, protectedHeader } = yield* verified(token, "anybody")
       const notice = readLogoutToken(payload, protectedHeader, { now, toleranceSeconds })
       return typeof notice === "string" ? yield* untrusted(notice) : notice
     })

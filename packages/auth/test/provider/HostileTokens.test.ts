@@ -7,7 +7,6 @@ import { assertLanded, assertPage, start } from "@edge-relay/testkit/auth/Hostil
 import {
   type Behaviour,
   type HostileProvider,
-  json,
   newKeyPair,
   seconds
 } from "@edge-relay/testkit/auth/HostileProvider"
@@ -234,62 +233,4 @@ describe("ID tokens", () => {
       })
     )
   }
-})
-
-describe("the provider's keys", () => {
-  it.live("rotated while a sign-in is under way are fetched anew", () =>
-    Effect.gen(function* () {
-      const app = yield* start()
-      assertLanded(yield* app.signIn(new Browser()), "/home")
-      const browser = new Browser()
-      const callback = yield* app.toCallback(browser)
-      yield* app.provider.rotate
-      assert.strictEqual((yield* browser.fetch(callback)).location?.pathname, "/home")
-      assert.strictEqual(app.provider.to("/jwks").length, 2)
-    })
-  )
-
-  it.live("are fetched once for ten sign-ins at once", () =>
-    Effect.gen(function* () {
-      const app = yield* start()
-      const all = yield* Effect.all(
-        Array.from({ length: 10 }, () => app.signIn(new Browser())),
-        { concurrency: "unbounded" }
-      )
-      for (const one of all) assertLanded(one, "/home")
-      assert.strictEqual(app.provider.to("/jwks").length, 1)
-      assert.strictEqual(app.provider.to("/.well-known/openid-configuration").length, 1)
-    })
-  )
-
-  it.live("are not fetched without end for key ids that nobody has published", () =>
-    Effect.gen(function* () {
-      const app = yield* start()
-      const key = yield* Effect.promise(() => newKeyPair())
-      for (let index = 0; index < 20; index++) {
-        const token = yield* app.provider.logoutToken((claims) => claims, { kid: `unknown-${index}` }, key)
-        assert.strictEqual((yield* app.backchannel(token)).status, 400)
-      }
-      assert.isAtMost(app.provider.to("/jwks").length, 6)
-    })
-  )
-
-  it.live("that cannot be had answer 503, and no session", () =>
-    Effect.gen(function* () {
-      const app = yield* start()
-      app.provider.behave.keys = () => ({ status: 500, headers: {}, body: "" })
-      const browser = new Browser()
-      assertPage(yield* app.signIn(browser), 503, "The identity provider does not answer")
-      assert.strictEqual((yield* app.me(browser)).status, 401)
-    })
-  )
-
-  it.live("of a private or symmetric kind are not used", () =>
-    Effect.gen(function* () {
-      const app = yield* start()
-      app.provider.behave.keys = () =>
-        json({ keys: [{ kty: "oct", kid: app.provider.keys[0]?.kid, k: "AAAA" }] })
-      assertPage(yield* app.signIn(new Browser()), 400, "The sign-in could not be verified")
-    })
-  )
 })
