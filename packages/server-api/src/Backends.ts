@@ -71,7 +71,7 @@ export const layerReadiness = Layer.effectDiscard(
     yield* readiness[database.isShared ? "share" : "require"]("database", database.ready)
     yield* readiness.share(
       "identity provider",
-      Effect.mapError(oidc.ready, () => ({ reason: "does not answer" }))
+      Effect.mapError(oidc.ready, ({ fault }) => ({ reason: fault ?? "does not answer" }))
     )
     const found = (name: string, unless?: string) =>
       Effect.suspend(() => {

@@ -1,3 +1,4 @@
+import type { ClientAuth } from "@edge-relay/auth/provider/ClientAuth"
 import * as CommonSettings from "@edge-relay/server-kit/CommonSettings"
 import { type Fault, keyExample, read, variable } from "@edge-relay/server-kit/Environment"
 import * as Values from "@edge-relay/server-kit/EnvironmentValues"
@@ -29,6 +30,8 @@ export interface Settings extends CommonSettings.CommonSettings {
     readonly issuer: URL
     readonly clientId: string
     readonly clientSecret: Redacted.Redacted<string> | undefined
+    readonly clientAuth: ClientAuth
+    readonly clientKey: Redacted.Redacted<string> | undefined
     readonly scopes: string
     readonly tenantClaim: string | undefined
     readonly clockToleranceSeconds: number
@@ -46,6 +49,9 @@ export interface Settings extends CommonSettings.CommonSettings {
     readonly share: number
   }
 }
+
+/** Whoever makes the key keeps it: no key to copy. */
+const clientKeyExample = '{"kty":"EC","crv":"P-256","alg":"ES256","kid":…,"x":…,"y":…,"d":…}'
 
 const variables = {
   ...CommonSettings.variables,
@@ -83,6 +89,12 @@ const variables = {
   issuer: variable("OIDC_ISSUER", "https://login.example.com", Values.required(Values.issuer)),
   clientId: variable("OIDC_CLIENT_ID", "edge-relay", Values.required(Values.text)),
   clientSecret: variable("OIDC_CLIENT_SECRET", "from-the-provider", Values.optional(Values.secret)),
+  clientAuth: variable(
+    "OIDC_CLIENT_AUTH",
+    "basic",
+    Values.withDefault("post", Values.oneOf("post", "basic", "private_key_jwt"))
+  ),
+  clientKey: variable("OIDC_CLIENT_KEY", clientKeyExample, Values.optional(Values.privateJwk)),
   scopes: variable(
     "OIDC_SCOPES",
     "openid profile email",
@@ -116,6 +128,8 @@ const settings = Effect.map(
     issuer,
     clientId,
     clientSecret,
+    clientAuth,
+    clientKey,
     scopes,
     tenantClaim,
     clockToleranceSeconds,
@@ -129,6 +143,8 @@ const settings = Effect.map(
       issuer,
       clientId,
       clientSecret,
+      clientAuth,
+      clientKey,
       scopes,
       tenantClaim,
       clockToleranceSeconds,
@@ -146,6 +162,9 @@ const contradictions = (found: {
   readonly publicUrl?: URL
   readonly edgeDomain?: string | undefined
   readonly issuer?: URL
+  readonly clientSecret?: unknown
+  readonly clientAuth?: ClientAuth
+  readonly clientKey?: unknown
   readonly serviceClientId?: string | undefined
   readonly serviceClientSecret?: unknown
 }): ReadonlyArray<Fault> => {
@@ -157,6 +176,19 @@ const contradictions = (found: {
       problem: "is required with its other half, or neither",
       example: id === undefined ? "edge-relay-service" : "from-the-provider"
     })
+  }
+  if (found.clientAuth === "basic" && found.clientSecret === undefined) {
+    const problem = "is required where OIDC_CLIENT_AUTH is basic"
+    faults.push({ variable: "OIDC_CLIENT_SECRET", problem, example: "from-the-provider" })
+  }
+  // A key that is no key is a fault already.
+  if (
+    found.clientAuth !== undefined &&
+    "clientKey" in found &&
+    (found.clientAuth === "private_key_jwt") !== (found.clientKey !== undefined)
+  ) {
+    const problem = "is required where OIDC_CLIENT_AUTH is private_key_jwt, and not used otherwise"
+    faults.push({ variable: "OIDC_CLIENT_KEY", problem, example: clientKeyExample })
   }
   const problem =
     found.edgeDomain !== undefined && found.publicUrl !== undefined

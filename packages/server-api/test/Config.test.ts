@@ -64,6 +64,8 @@ describe("Config", () => {
         SESSION_KEYS: "aHVudGVyMg==",
         OIDC_ISSUER: "hunter2",
         OIDC_CLIENT_ID: "",
+        OIDC_CLIENT_AUTH: "hunter2",
+        OIDC_CLIENT_KEY: "hunter2",
         OIDC_SCOPES: "profile",
         OIDC_CLOCK_TOLERANCE_SECONDS: "601",
         OIDC_SERVICE_CLIENT_SECRET: "hunter2",
@@ -96,6 +98,30 @@ describe("Config", () => {
       const { oidc } = yield* read({ ...required, ...id, ...secret })
       assert.strictEqual(oidc.service?.clientId, "service")
       assert.isUndefined((yield* read(required)).oidc.service)
+    })
+  )
+
+  it.effect("wants what the client's way to prove itself needs", () =>
+    Effect.gen(function* () {
+      const clientKey = JSON.stringify({
+        kty: "EC",
+        crv: "P-256",
+        alg: "ES256",
+        d: "hunter2",
+        x: "x",
+        y: "y"
+      })
+      const key = { OIDC_CLIENT_KEY: clientKey }
+      const [basic, jwt] = [{ OIDC_CLIENT_AUTH: "basic" }, { OIDC_CLIENT_AUTH: "private_key_jwt" }]
+      assert.strictEqual((yield* read(required)).oidc.clientAuth, "post")
+      assert.deepStrictEqual(yield* faultsOf({ ...required, ...basic }), ["OIDC_CLIENT_SECRET"])
+      assert.deepStrictEqual(yield* faultsOf({ ...required, ...jwt }), ["OIDC_CLIENT_KEY"])
+      assert.deepStrictEqual(yield* faultsOf({ ...required, ...key }), ["OIDC_CLIENT_KEY"])
+      assert.deepStrictEqual(yield* faultsOf({ ...required, ...jwt, OIDC_CLIENT_KEY: "{}" }), [
+        "OIDC_CLIENT_KEY"
+      ])
+      const { oidc } = yield* read({ ...required, ...jwt, ...key })
+      assert.strictEqual(oidc.clientKey && Redacted.value(oidc.clientKey), clientKey)
     })
   )
 

@@ -155,5 +155,21 @@ const isAddressOrSubnet = (entry: string): boolean => {
   return prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= (family === 6 ? 128 : 32))
 }
 
+/** RFC 7517: a private key for signatures, as JSON. Whether it can sign is seen when it is first imported. */
+export const privateJwk = (value: string): Result.Result<Redacted.Redacted<string>, string> =>
+  isPrivateJwk(value) ? secret(value) : Result.fail("must be a private JWK in JSON, with kty, alg and d")
+
+const isPrivateJwk = (value: string): boolean => {
+  try {
+    const jwk: unknown = JSON.parse(value)
+    if (typeof jwk !== "object" || jwk === null) return false
+    return ["kty", "alg", "d"].every(
+      (name) => typeof Object.entries(jwk).find(([key]) => key === name)?.[1] === "string"
+    )
+  } catch {
+    return false
+  }
+}
+
 export const scopes = (value: string): Result.Result<string, string> =>
   value.split(" ").includes("openid") ? Result.succeed(value) : Result.fail("must contain openid")

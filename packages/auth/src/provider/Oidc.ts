@@ -1,6 +1,8 @@
-import { Clock, Context, Duration, Effect, Layer, Redacted, Schedule, Schema } from "effect"
-import { type JWTPayload, jwtVerify, type JWTVerifyResult } from "jose"
+import { Clock, Context, Duration, Effect, Layer, Schedule, Schema } from "effect"
+import { decodeJwt, type JWTPayload, jwtVerify, type JWTVerifyResult } from "jose"
 import * as client from "openid-client"
+import { clientAuthentication, type ClientAuthOptions } from "./ClientAuth.ts"
+import { makeDiscovery } from "./Discovery.ts"
 import {
   checkIdToken,
   checkRefreshed,
@@ -9,11 +11,10 @@ import {
   type LogoutNotice,
   readLogoutToken
 } from "./IdTokenChecks.ts"
-import { boundedFetch } from "./internal/boundedFetch.ts"
 import { makeHealing } from "./internal/healing.ts"
-import { idTokenOf, plainTokenAnswers } from "./internal/tokenAnswer.ts"
+import { idTokenOf } from "./internal/tokenAnswer.ts"
 import { fromClient, ProviderRefused, ProviderUnavailable } from "./OidcError.ts"
-import { algorithms, type Asker, makeProviderKeys } from "./ProviderKeys.ts"
+import { algorithms, type Asker } from "./ProviderKeys.ts"
 import { type ProviderIdentity, readIdentity } from "./ProviderIdentity.ts"
 import { ProviderTokens } from "./ProviderTokens.ts"
 import { completeClaims } from "./Userinfo.ts"
@@ -21,11 +22,12 @@ import { completeClaims } from "./Userinfo.ts"
 /** An access token is refreshed this long before it expires. */
 const refreshEarlyMillis = 30_000
 
-export interface OidcOptions {
+/** An ID token that is longer is no hint at the end-session endpoint: servers refuse URLs of more than some KB. */
+const maxHintLength = 2048
+
+export interface OidcOptions extends ClientAuthOptions {
   readonly issuer: URL
   readonly clientId: string
-  /** Without one the client is public: PKCE alone. An empty one is none. */
-  readonly clientSecret?: Redacted.Redacted<string> | undefined
   readonly scopes: string
   /** The claim that names a user's tenant; without one every user is a tenant alone. */
   readonly tenantClaim?: string | undefined
@@ -100,38 +102,19 @@ const make = Effect.fnUntraced(function* (options: OidcOptions) {
   const { clientId, publicUrl, scopes, tenantClaim } = options
   const timeoutSeconds = options.timeoutSeconds ?? 10
   const toleranceSeconds = options.clockToleranceSeconds ?? defaultClockToleranceSeconds
-  const insecure = options.issuer.protocol === "http:"
-  if (insecure && publicUrl.protocol === "https:") {
+  if (options.issuer.protocol === "http:" && publicUrl.protocol === "https:") {
     return yield* new InsecureIssuer({ issuer: options.issuer.href })
   }
   const scope = yield* Effect.scope
-  const secret = options.clientSecret === undefined ? "" : Redacted.value(options.clientSecret)
   const redirectUri = new URL("/api/auth/callback", publicUrl).href
 
-  const discover = Effect.tryPromise({
-    try: () =>
-      client.discovery(
-        options.issuer,
-        clientId,
-        undefined,
-        secret === "" ? client.None() : client.ClientSecretPost(secret),
-        {
-          [client.customFetch]: plainTokenAnswers(boundedFetch),
-          timeout: timeoutSeconds,
-          execute: insecure ? [client.allowInsecureRequests] : []
-        }
-      ),
-    catch: (cause) => new ProviderUnavailable({ operation: "discovery", retryAfterSeconds: 1, cause })
-  }).pipe(
-    Effect.map((configuration) => {
-      const metadata = configuration.serverMetadata()
-      return {
-        configuration,
-        metadata,
-        verify: makeProviderKeys({ url: metadata.jwks_uri ?? "", timeoutSeconds, scope })
-      }
-    })
-  )
+  const discover = makeDiscovery({
+    issuer: options.issuer,
+    clientId,
+    clientAuthentication: yield* clientAuthentication(options),
+    timeoutSeconds,
+    scope
+  })
   const { current: provider } = yield* makeHealing(discover)
   // Healed without a restart, also while nobody signs in.
   yield* provider.pipe(Effect.retry(Schedule.spaced(Duration.seconds(2))), Effect.ignore, Effect.forkScoped)
@@ -269,7 +252,10 @@ const make = Effect.fnUntraced(function* (options: OidcOptions) {
       const { configuration, metadata } = yield* provider
       if (metadata.end_session_endpoint === undefined) return null
       return client.buildEndSessionUrl(configuration, {
-        id_token_hint: idToken,
+        // Without the token, `client_id` says whose redirect URI it is, and the hint who signs out.
+        ...(idToken.length <= maxHintLength
+          ? { id_token_hint: idToken }
+          : { client_id: clientId, logout_hint: logoutHint(idToken) }),
         post_logout_redirect_uri: new URL("/", publicUrl).href
       }).href
     }),
@@ -281,5 +267,12 @@ const make = Effect.fnUntraced(function* (options: OidcOptions) {
     })
   })
 })
+
+/** OpenID Connect RP-Initiated Logout 1.0 §2: who signs out, as the provider would name them. */
+const logoutHint = (idToken: string): string => {
+  const { email, login_hint, sub } = decodeJwt<{ email?: unknown; login_hint?: unknown }>(idToken)
+  const names = [login_hint, email, sub].filter((name) => typeof name === "string")
+  return names.find(({ length }) => length <= 256) ?? ""
+}
 
 const untrusted = (code: string) => new ProviderRefused({ reason: "untrusted", code })

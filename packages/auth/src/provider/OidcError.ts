@@ -1,6 +1,16 @@
 import { Schema } from "effect"
 import * as client from "openid-client"
 
+/** The provider's metadata cannot be worked with: its configuration is at fault, or ours. */
+export class MetadataFault extends Schema.TaggedError<MetadataFault>()("MetadataFault", {
+  /** For whoever runs this server: what is wrong, with the values. */
+  fault: Schema.String
+}) {
+  override get message(): string {
+    return this.fault
+  }
+}
+
 /** The provider cannot be reached, or answers what no provider would. It may get better by itself. */
 export class ProviderUnavailable extends Schema.TaggedError<ProviderUnavailable>()("ProviderUnavailable", {
   /** What was asked of it: "discovery", "token", "keys" … */
@@ -11,6 +21,10 @@ export class ProviderUnavailable extends Schema.TaggedError<ProviderUnavailable>
 }) {
   override get message(): string {
     return `the identity provider did not answer (${this.operation})`
+  }
+  /** What whoever runs this server has to put right; undefined where it may get better by itself. */
+  get fault(): string | undefined {
+    return this.cause instanceof MetadataFault ? this.cause.fault : undefined
   }
   /**
    * What happened, for the log: names and messages of the causes alone. The errors themselves may hold what the

@@ -140,7 +140,7 @@ const common = (request: HttpServerRequest.HttpServerRequest) => ({
   ProviderUnavailable: (error: ProviderUnavailable) =>
     tell(
       error,
-      new Problem.ProviderUnavailable({ detail: "The identity provider does not answer." }),
+      new Problem.ProviderUnavailable({ detail: error.fault ?? "The identity provider does not answer." }),
       request
     ),
   TooManySignIns: (error: TooManySignIns) =>

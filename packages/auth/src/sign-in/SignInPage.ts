@@ -44,6 +44,14 @@ export const pageOf = (error: Failure): SignInPage => {
     case "SignInFailed":
       return { status: 400, ...failures[error.reason], action: again(error.returnTo) }
     case "ProviderUnavailable":
+      if (error.fault !== undefined) {
+        return {
+          status: 503,
+          title: "Signing in is not set up right",
+          text: `Whoever runs this server can put it right: ${error.fault}.`,
+          action: again("/")
+        }
+      }
       return {
         status: 503,
         title: "The identity provider does not answer",

@@ -55,7 +55,10 @@ describe("Oidc", () => {
       })
       const oidc = yield* build(options(provider.issuer))
       const error = yield* Effect.flip(Effect.flatMap(oidc.newAttempt, oidc.authorizationUrl))
-      assert.strictEqual(error.operation, "authorization")
+      assert.match(
+        error.fault ?? "",
+        /name the authorization_endpoint javascript:alert\(1\), which is not https$/
+      )
     })
   )
 })

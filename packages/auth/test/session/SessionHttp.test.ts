@@ -156,6 +156,28 @@ describe("my sign-ins", () => {
 })
 
 describe("signing out", () => {
+  it.live(
+    "sends no ID token of more than 2 KB to the provider's end-session page, but who and whose it is",
+    () =>
+      Effect.gen(function* () {
+        const app = yield* start()
+        app.provider.behave.claims = (claims) => ({
+          ...claims,
+          groups: "g".repeat(21_000),
+          email: "a@b.example"
+        })
+        const browser = yield* signedInBrowser(app)
+        const { logoutUrl } = JSON.parse((yield* app.post(browser, "/api/auth/logout")).body)
+        assert.isBelow(logoutUrl.length, 1000)
+        const { searchParams } = new URL(logoutUrl)
+        assert.deepStrictEqual(Object.fromEntries(searchParams), {
+          client_id: "edge-relay",
+          logout_hint: "a@b.example",
+          post_logout_redirect_uri: app.at("/").href
+        })
+      })
+  )
+
   it.live("ends the session here first, then tells where to sign out of the provider", () =>
     Effect.gen(function* () {
       const app = yield* start()

@@ -352,11 +352,7 @@ describe("the provider's metadata", () => {
     Effect.gen(function* () {
       const app = yield* start()
       app.provider.behave.metadata = (metadata) => ({ ...metadata, issuer: "https://other.example" })
-      assertPage(
-        yield* new Browser().fetch(app.at("/api/auth/login")),
-        503,
-        "The identity provider does not answer"
-      )
+      assertPage(yield* new Browser().fetch(app.at("/api/auth/login")), 503, "Signing in is not set up right")
     })
   )
 

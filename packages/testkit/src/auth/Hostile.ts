@@ -6,14 +6,22 @@ import { listening, serve, type TestServerOptions } from "./TestServer.ts"
 
 /** A server, and the provider that it trusts, which a test then tells how to misbehave. */
 export const start = Effect.fnUntraced(function* (
-  options: Partial<TestServerOptions> & { readonly now?: () => number } = {}
+  options: Partial<TestServerOptions> & {
+    readonly now?: () => number
+    /** What `OIDC_ISSUER` has after the provider's origin. */
+    readonly issuerPath?: string
+  } = {}
 ) {
   const provider = yield* hostileProvider({
     ...(options.clientId === undefined ? {} : { clientId: options.clientId }),
     ...(options.now === undefined ? {} : { now: options.now })
   })
   const socket = yield* listening
-  const server = yield* serve(socket, { issuer: provider.issuer, timeoutSeconds: 2, ...options })
+  const server = yield* serve(socket, {
+    issuer: `${provider.issuer}${options.issuerPath ?? ""}`,
+    timeoutSeconds: 2,
+    ...options
+  })
   const at = (path: string) => new URL(path, server.publicUrl)
   const ours = (url: URL) => url.origin === server.publicUrl.origin
 

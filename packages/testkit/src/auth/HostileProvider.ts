@@ -146,7 +146,8 @@ export const hostileProvider = Effect.fnUntraced(function* (
   }
 
   const answer = async (url: URL, form: URLSearchParams): Promise<Reply> => {
-    switch (url.pathname) {
+    // Issuers with a path have their metadata under it; all else is where the metadata say.
+    switch (url.pathname.replace(/^.*(?=\/\.well-known\/)/, "")) {
       case "/.well-known/openid-configuration":
         return behave.discovery(
           behave.metadata({

@@ -1,5 +1,6 @@
 import * as AuthHttp from "@edge-relay/auth/sign-in/AuthHttp"
 import * as AuthorizationLayer from "@edge-relay/auth/session/AuthorizationLayer"
+import type { ClientAuth } from "@edge-relay/auth/provider/ClientAuth"
 import { Oidc } from "@edge-relay/auth/provider/Oidc"
 import { SessionCheck } from "@edge-relay/auth/session/SessionCheck"
 import { TokenCheck } from "@edge-relay/auth/tokens/TokenCheck"
@@ -34,6 +35,8 @@ export interface TestServerOptions extends Omit<SignInOptions, "publicUrl"> {
   readonly issuer: string
   readonly clientId?: string
   readonly clientSecret?: string
+  readonly clientAuth?: ClientAuth
+  readonly clientKey?: string
   readonly scopes?: string
   readonly tenantClaim?: string
   readonly sessionKeys?: ReadonlyArray<Redacted.Redacted<Uint8Array>>
@@ -91,6 +94,8 @@ const serveWith = Effect.fnUntraced(function* (
     issuer: new URL(options.issuer),
     clientId: options.clientId ?? "edge-relay",
     clientSecret: options.clientSecret === undefined ? undefined : Redacted.make(options.clientSecret),
+    clientAuth: options.clientAuth,
+    clientKey: options.clientKey === undefined ? undefined : Redacted.make(options.clientKey),
     scopes: options.scopes ?? "openid profile email",
     tenantClaim: options.tenantClaim,
     publicUrl: origin,
