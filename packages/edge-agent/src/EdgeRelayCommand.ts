@@ -2,6 +2,10 @@ import { Clock, Console, Effect, FileSystem, Layer, Option, Path, Redacted, Sche
 import { Argument, Command, Flag } from "effect/cli"
 import { hostname } from "node:os"
 import { AgentState, Credentials, defaultFolder } from "./AgentState.ts"
+import { CloudUrl } from "./client/CloudAccess.ts"
+import * as Connect from "./commands/Connect.ts"
+import * as Forward from "./commands/Forward.ts"
+import * as SshConfig from "./commands/SshConfig.ts"
 import { cloudClient } from "./CloudClient.ts"
 import * as ControlSocket from "./ControlSocket.ts"
 import { LocalTarget, NamedTarget } from "./LocalTarget.ts"
@@ -24,12 +28,6 @@ export interface Surroundings {
 export class CannotInstall extends Schema.TaggedError<CannotInstall>()("CannotInstall", {
   message: Schema.String
 }) {}
-
-const CloudUrl = Schema.URLFromString.check(
-  Schema.makeFilter((url) =>
-    url.protocol === "https:" || url.protocol === "http:" ? undefined : "expected http:// or https://"
-  )
-)
 
 const isLoopback = ({ hostname }: URL): boolean =>
   hostname === "localhost" || hostname === "[::1]" || hostname.startsWith("127.")
@@ -205,6 +203,17 @@ export const make = (surroundings: Surroundings) => {
 
   return Command.make("edge-relay").pipe(
     Command.withDescription("Make this machine reachable through Edge Relay"),
-    Command.withSubcommands([pair, runCommand, status, service])
+    Command.withSubcommands([
+      pair,
+      runCommand,
+      status,
+      service,
+      Forward.make(surroundings.environment),
+      Connect.make(surroundings.environment),
+      SshConfig.make({
+        ...surroundings,
+        folder: defaultFolder(surroundings.environment, surroundings.home)
+      })
+    ])
   )
 }

@@ -91,7 +91,7 @@ const beginStream = (options: ServiceStreamOptions, on: Handlers): (() => void) 
       Upgrade: STREAM_UPGRADE,
       Authorization: `Bearer ${Redacted.value(token)}`
     },
-    agent: outboundProxy(url, environment) ?? false,
+    agent: outboundProxy(url, environment, tlsOf(options)) ?? false,
     allowHalfOpen: true,
     ...(options.ca === undefined ? {} : { ca: [...options.ca] })
   }
@@ -121,13 +121,16 @@ const beginWebSocket = (options: ServiceStreamOptions, on: Handlers): (() => voi
   }
   const socket = new WebSocket(address, STREAM_UPGRADE, {
     ...details,
-    agent: outboundProxy(url, environment)
+    agent: outboundProxy(url, environment, tlsOf(options))
   })
   socket.on("open", () => on.onOpen(new WebSocketStream(socket)))
   socket.on("unexpected-response", (_request, response) => on.onAnswer(response))
   socket.on("error", on.onError)
   return () => socket.terminate()
 }
+
+/** What a proxy's agent is told of the far server. */
+const tlsOf = ({ ca }: ServiceStreamOptions) => (ca === undefined ? {} : { ca: ca.join("\n") })
 
 const keepAliveMillis = 30_000
 
