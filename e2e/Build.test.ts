@@ -77,7 +77,7 @@ describe("npm run build", () => {
     // Node itself is 116 MB of it.
     assert.isBelow(size, 125_000_000)
     const bundle = await readFile(`${home.path}/dist/edge-relay.mjs`, "utf8")
-    assert.isBelow(bundle.length, 1_500_000)
+    assert.isBelow(bundle.length, 700_000)
     assert.notInclude(bundle, "sourceMappingURL")
     // V8 keeps a source at two bytes a character that has one outside Latin-1.
     assert.strictEqual(Buffer.from(bundle, "latin1").toString("latin1"), bundle)

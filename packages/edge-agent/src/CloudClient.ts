@@ -1,22 +1,51 @@
+import { outboundProxy, type ProxyEnvironment } from "@edge-relay/tunnel/agent/OutboundProxy"
 import { NodeHttpClient } from "@effect/platform-node"
 import { Effect, Layer } from "effect"
+import { HttpClient, HttpClientError } from "effect/http"
 import { readFile } from "node:fs/promises"
-import { EnvHttpProxyAgent } from "undici"
+import { Agent as HttpAgent } from "node:http"
+import { Agent as HttpsAgent } from "node:https"
 
-/** An HTTP client that goes through `HTTPS_PROXY` where that is set, and trusts the given authorities. */
-export const cloudClient = (caFile: string | undefined) =>
-  NodeHttpClient.layerUndiciNoDispatcher.pipe(
-    Layer.provide(
-      Layer.effect(
-        NodeHttpClient.Dispatcher,
-        Effect.acquireRelease(
-          Effect.promise(async () => {
-            const ca = caFile === undefined ? undefined : await readFile(caFile, "utf8")
-            const tls = ca === undefined ? {} : { connect: { ca }, requestTls: { ca } }
-            return new EnvHttpProxyAgent({ ...tls, headersTimeout: 30_000, bodyTimeout: 30_000 })
-          }),
-          (agent) => Effect.promise(() => agent.destroy())
-        )
+/**
+ * An HTTP client for the cloud at `url`: through the proxy that the environment names for it, as the tunnel goes, and
+ * with the given authorities in place of the system's.
+ */
+export const cloudClient = (options: {
+  readonly url: URL
+  readonly caFile: string | undefined
+  readonly environment: ProxyEnvironment
+}) =>
+  Layer.effect(
+    HttpClient.HttpClient,
+    Effect.map(
+      HttpClient.HttpClient,
+      HttpClient.transform((response, request) =>
+        Effect.timeoutOrElse(response, {
+          duration: "30 seconds",
+          orElse: () =>
+            Effect.fail(
+              new HttpClientError.HttpClientError({
+                reason: new HttpClientError.TransportError({ request, description: "no answer within 30 s" })
+              })
+            )
+        })
       )
     )
+  ).pipe(
+    Layer.provide(NodeHttpClient.layerNodeHttpNoAgent),
+    Layer.provide(Layer.effect(NodeHttpClient.HttpAgent, agents(options)))
+  )
+
+const agents = ({ caFile, environment, url }: Parameters<typeof cloudClient>[0]) =>
+  Effect.acquireRelease(
+    Effect.promise(async () => {
+      const tls = caFile === undefined ? {} : { ca: await readFile(caFile, "utf8") }
+      const proxy = outboundProxy(url, environment, tls)
+      return { http: proxy ?? new HttpAgent(), https: proxy ?? new HttpsAgent(tls) }
+    }),
+    ({ http, https }) =>
+      Effect.sync(() => {
+        http.destroy()
+        https.destroy()
+      })
   )

@@ -105,7 +105,9 @@ export const make = (surroundings: Surroundings) => {
       )
       const granted: Granted = yield* Effect.provide(
         ask,
-        Pairing.layer(url).pipe(Layer.provide(cloudClient(caFile)))
+        Pairing.layer(url).pipe(
+          Layer.provide(cloudClient({ url, caFile, environment: surroundings.environment }))
+        )
       )
       yield* withState(
         folder,

@@ -5,14 +5,20 @@ export type ProxyEnvironment = Readonly<Record<string, string | undefined>>
 
 /**
  * The agent that reaches `url` through the proxy that the environment names for it, by CONNECT; undefined where
- * it is reached directly. `ca` is for the far server, whose TLS goes through the proxy's tunnel.
+ * it is reached directly. The far server's TLS goes through the proxy's tunnel; `tls` is for it, where it is
+ * not said for each request.
  */
 export const outboundProxy = (
   url: URL,
-  environment: ProxyEnvironment
+  environment: ProxyEnvironment,
+  tls: { readonly ca?: string } = {}
 ): HttpsProxyAgent<string> | undefined => {
   const proxy = proxyFor(url, environment)
-  return proxy === undefined ? undefined : new HttpsProxyAgent(proxy, { keepAlive: false })
+  if (proxy === undefined) return undefined
+  const agent = new HttpsProxyAgent(proxy, { keepAlive: false })
+  // What its constructor is given is for TLS with the proxy itself.
+  Object.assign(agent.options, tls)
+  return agent
 }
 
 export const proxyFor = (url: URL, environment: ProxyEnvironment): string | undefined => {
