@@ -17,7 +17,7 @@ describe("the agent, as a person uses it", () => {
     const alice = await signIn(at.api, "alice")
 
     const nothing = agent(["status"], state.path)
-    assert.strictEqual(await nothing.exited, 1)
+    assert.strictEqual(await nothing.exited, 4)
     assert.include(nothing.output, "not paired")
 
     await using local = new Program(

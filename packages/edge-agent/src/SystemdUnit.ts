@@ -1,3 +1,5 @@
+import { ExitStatus } from "./ExitStatus.ts"
+
 /** A systemd unit that keeps the agent running: for the user, or for the machine where root installs it. */
 export const make = (options: {
   /** The command line of `edge-relay`, to which a subcommand is added. */
@@ -13,8 +15,8 @@ After=network-online.target
 ExecStart=${[...options.program, "run", "--state", options.state].map(quote).join(" ")}
 Restart=always
 RestartSec=5
-# The token was revoked, or the machine is not paired: starting again changes nothing.
-RestartPreventExitStatus=1 3
+# The token was revoked, or the configuration is wrong: starting again changes nothing.
+RestartPreventExitStatus=${ExitStatus.revoked} ${ExitStatus.configuration}
 NoNewPrivileges=true
 ProtectSystem=full
 PrivateTmp=true

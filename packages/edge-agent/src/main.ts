@@ -1,15 +1,17 @@
 #!/usr/bin/env node
 import { tuneHeap } from "@edge-relay/server-kit/HeapTuning"
 import { NodeCrypto, NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Cause, Console, Effect, Exit, Layer, Logger } from "effect"
-import { Command } from "effect/cli"
+import { Cause, Effect, Exit, Layer, Logger } from "effect"
+import { CliOutput, Command } from "effect/cli"
 import { homedir } from "node:os"
 import { isSea } from "node:sea"
 import { fileURLToPath } from "node:url"
+import * as CommandLine from "./CommandLine.ts"
 import * as EdgeRelayCommand from "./EdgeRelayCommand.ts"
+import * as ExitStatus from "./ExitStatus.ts"
 import manifest from "../package.json" with { type: "json" }
 
-/** `edge-relay`: exit status 1 where it could not do it, 2 for a wrong command line, 3 for a revoked token. */
+/** `edge-relay`, as a process. */
 
 tuneHeap()
 
@@ -21,16 +23,14 @@ const command = EdgeRelayCommand.make({
   isRoot: process.getuid?.() === 0
 })
 
-const statuses: Readonly<Record<string, number>> = { TunnelRevoked: 3, ShowHelp: 2 }
-
 NodeRuntime.runMain(
   Command.run(command, { version: manifest.version }).pipe(
-    // A wrong command line has been explained already, with the help text.
-    Effect.tapError((error) => (error._tag === "ShowHelp" ? Effect.void : Console.error(error.message))),
+    Effect.tapError(CommandLine.print),
     Effect.provide(
       Layer.mergeAll(
         NodeServices.layer,
         NodeCrypto.layer,
+        CliOutput.layerPresenter(CommandLine.presenter),
         Layer.succeed(Logger.LogToStderr, true),
         Logger.layer([
           process.stderr.isTTY ? Logger.consolePretty() : Logger.withConsoleError(Logger.formatSimple)
@@ -42,10 +42,9 @@ NodeRuntime.runMain(
     disableErrorReporting: true,
     teardown: (exit, onExit) => {
       // Ctrl-C is how it is stopped, and no failure.
-      if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return onExit(0)
-      const error = Cause.squash(exit.cause)
-      const tag = typeof error === "object" && error !== null && "_tag" in error ? String(error._tag) : ""
-      onExit(statuses[tag] ?? 1)
+      if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause))
+        return onExit(ExitStatus.ExitStatus.done)
+      onExit(ExitStatus.exitStatusOf(Cause.squash(exit.cause)))
     }
   }
 )

@@ -1,6 +1,6 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem, Option } from "effect"
+import { Effect, FileSystem } from "effect"
 import * as ControlSocket from "../src/ControlSocket.ts"
 
 const withFolder = <A, E, R>(use: (folder: string) => Effect.Effect<A, E, R>) =>
@@ -9,21 +9,23 @@ const withFolder = <A, E, R>(use: (folder: string) => Effect.Effect<A, E, R>) =>
     return yield* use(yield* fs.makeTempDirectoryScoped())
   }).pipe(Effect.provide(NodeServices.layer))
 
+const nobody = { _tag: "nobody" }
+
 describe("ControlSocket", () => {
   it.live("answers how the agent is, and refuses a second agent", () =>
     withFolder((folder) =>
       Effect.gen(function* () {
-        assert.isUndefined(yield* ControlSocket.ask(folder))
+        assert.deepEqual(yield* ControlSocket.ask(folder), nobody)
         yield* Effect.scoped(
           Effect.gen(function* () {
             const tell = yield* ControlSocket.serve(folder)
             yield* tell({ state: "connected", detail: "wss://tunnel.example.com" })
             const answer = yield* ControlSocket.ask(folder)
-            assert.strictEqual(Option.getOrThrow(answer ?? Option.none()).state, "connected")
+            assert.strictEqual(answer._tag === "status" ? answer.status.state : answer._tag, "connected")
             assert.strictEqual((yield* Effect.flip(ControlSocket.serve(folder)))._tag, "AlreadyRunning")
           })
         )
-        assert.isUndefined(yield* ControlSocket.ask(folder))
+        assert.deepEqual(yield* ControlSocket.ask(folder), nobody)
       })
     )
   )
@@ -34,6 +36,40 @@ describe("ControlSocket", () => {
         const fs = yield* FileSystem.FileSystem
         yield* fs.writeFileString(`${folder}/agent.sock`, "")
         yield* Effect.scoped(ControlSocket.serve(folder))
+      })
+    )
+  )
+
+  it.live("works in a folder whose path is too long for a socket, and leaves nothing there", () =>
+    withFolder((folder) =>
+      Effect.gen(function* () {
+        const fs = yield* FileSystem.FileSystem
+        const long = `${folder}/${"long/".repeat(30)}`
+        yield* fs.makeDirectory(long, { recursive: true })
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const tell = yield* ControlSocket.serve(long)
+            yield* tell({ state: "waiting", detail: null })
+            assert.strictEqual((yield* ControlSocket.ask(long))._tag, "status")
+            assert.strictEqual((yield* Effect.flip(ControlSocket.serve(long)))._tag, "AlreadyRunning")
+          })
+        )
+        assert.deepEqual(yield* ControlSocket.ask(long), nobody)
+        assert.deepEqual(yield* fs.readDirectory(long), [])
+      })
+    )
+  )
+
+  it.live("says why there can be no socket, and not that an agent is running", () =>
+    withFolder((folder) =>
+      Effect.gen(function* () {
+        const fs = yield* FileSystem.FileSystem
+        // Nobody may write there, not even root.
+        const readOnly = yield* Effect.flip(ControlSocket.serve("/proc"))
+        assert.match(readOnly.message, /^cannot make the agent's socket \/proc\/agent\.sock \(E[A-Z]+\)$/)
+        yield* fs.makeDirectory(`${folder}/agent.sock/full`, { recursive: true })
+        const taken = yield* Effect.flip(ControlSocket.serve(folder))
+        assert.strictEqual(taken._tag, "SocketUnusable")
       })
     )
   )

@@ -1,0 +1,107 @@
+import { Console, Effect, Layer, Option, Path, Redacted } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import { hostname } from "node:os"
+import { AgentState, Credentials } from "../AgentState.ts"
+import { CloudUrl } from "../client/CloudAccess.ts"
+import { cloudClient } from "../CloudClient.ts"
+import { LocalTarget, NamedTarget } from "../LocalTarget.ts"
+import { type Granted, Pairing } from "../Pairing.ts"
+import type { Surroundings } from "../Surroundings.ts"
+import * as StateFolder from "./StateFolder.ts"
+
+/** `edge-relay pair`: asks the cloud for credentials, with a code or a person's approval, and keeps them. */
+export const make = (surroundings: Surroundings) =>
+  Command.make(
+    "pair",
+    { ...flags, state: StateFolder.flag(surroundings) },
+    Effect.fn(function* ({ ca, code, name, service, state: folder, to, url }) {
+      const request = {
+        hostname: hostname(),
+        ...Option.match(name, { onNone: () => ({}), onSome: (n) => ({ name: n }) })
+      }
+      const path = yield* Path.Path
+      // The agent may be run from another folder.
+      const caFile = Option.getOrUndefined(Option.map(ca, (file) => path.resolve(file)))
+      if (url.protocol === "http:" && !isLoopback(url)) {
+        yield* Effect.logWarning(
+          `${url.origin} is not https: the session token goes over the network in the clear`
+        )
+      }
+      const ask = Effect.gen(function* () {
+        const pairing = yield* Pairing
+        if (Option.isSome(code)) return yield* pairing.exchange({ ...request, code: code.value })
+        const begun = yield* pairing.begin(request)
+        yield* Console.log(
+          `Open ${begun.verificationUriComplete}\nand approve the code ${begun.userCode}. Waiting for up to ${Math.round(begun.expiresIn / 60)} minutes …`
+        )
+        return yield* pairing.wait(begun)
+      })
+      yield* Effect.gen(function* () {
+        const state = yield* AgentState
+        // A code works once: it is not spent on what cannot be kept.
+        yield* state.checkWritable
+        const granted: Granted = yield* Effect.provide(
+          ask,
+          Pairing.layer(url).pipe(
+            Layer.provide(cloudClient({ url, caFile, environment: surroundings.environment }))
+          )
+        )
+        yield* state.write(
+          new Credentials({
+            cloudUrl: url.origin,
+            edgeId: granted.edgeId,
+            token: Redacted.make(granted.token),
+            tunnelUrl: granted.tunnelUrl,
+            services: { http: to, ...Object.fromEntries(service.map((one) => [one.name, one.to])) },
+            ...(caFile === undefined ? {} : { caFile })
+          })
+        )
+        yield* Console.log(`Paired as ${granted.edgeId}; its local server is ${to}. Next: edge-relay run`)
+      }).pipe(StateFolder.provide(folder))
+    })
+  ).pipe(
+    Command.withDescription("Pair this machine with your account"),
+    Command.withExamples([
+      {
+        command: "edge-relay pair CODE --url https://relay.example.com --to http://127.0.0.1:8080",
+        description: "With a code from the console"
+      },
+      {
+        command: "edge-relay pair --url https://relay.example.com --service ssh=tcp://127.0.0.1:22",
+        description: "Show a code here, and approve it in the console"
+      }
+    ])
+  )
+
+const flags = {
+  code: Argument.String("CODE").pipe(
+    Argument.withDescription("The code from the console; without one, this machine asks and you approve"),
+    Argument.optional
+  ),
+  url: Flag.String("url").pipe(
+    Flag.withMetavar("URL"),
+    Flag.withDescription("Edge Relay's address, as you open it in a browser"),
+    Flag.withSchema(CloudUrl)
+  ),
+  to: Flag.String("to").pipe(
+    Flag.withMetavar("URL"),
+    Flag.withDescription("This machine's local server (http://HOST:PORT or unix:/PATH)"),
+    Flag.withSchema(LocalTarget),
+    Flag.withDefault("http://127.0.0.1:8080")
+  ),
+  service: Flag.String("service").pipe(
+    Flag.withMetavar("NAME=TARGET"),
+    Flag.withDescription("One more local service, such as ssh=tcp://127.0.0.1:22; may be given again"),
+    Flag.withSchema(NamedTarget),
+    Flag.atLeast(0)
+  ),
+  name: Flag.String("name").pipe(Flag.withDescription("What the console calls this machine"), Flag.optional),
+  ca: Flag.File("ca", { mustExist: true }).pipe(
+    Flag.withMetavar("FILE"),
+    Flag.withDescription("Certificate authorities to trust in place of the system's (PEM)"),
+    Flag.optional
+  )
+}
+
+const isLoopback = ({ hostname }: URL): boolean =>
+  hostname === "localhost" || hostname === "[::1]" || hostname.startsWith("127.")
