@@ -12,7 +12,7 @@ export class Credentials extends Schema.Class<Credentials>("@edge-relay/edge-age
   cloudUrl: Schema.String,
   edgeId: EdgeId,
   token: Schema.RedactedFromValue(Schema.String),
-  tunnelUrl: Schema.String,
+  tunnelUrl: Schema.String.check(Schema.makeFilter((text) => URL.canParse(text))),
   /** Targets by the service's name. */
   services: Schema.Record(Schema.String, Schema.String),
   /** A PEM file of certificate authorities to trust, in place of the system's. */

@@ -1,10 +1,10 @@
-import { outboundProxy, type ProxyEnvironment } from "@edge-relay/tunnel/agent/OutboundProxy"
+import { outboundProxy, type ProxyEnvironment, resolveProxy } from "@edge-relay/tunnel/agent/OutboundProxy"
 import { NodeHttpClient } from "@effect/platform-node"
 import { Effect, Layer } from "effect"
 import { HttpClient, HttpClientError } from "effect/http"
-import { readFile } from "node:fs/promises"
 import { Agent as HttpAgent } from "node:http"
 import { Agent as HttpsAgent } from "node:https"
+import * as Authorities from "./Authorities.ts"
 
 /**
  * An HTTP client for the cloud at `url`: through the proxy that the environment names for it, as the tunnel goes, and
@@ -25,7 +25,7 @@ export const cloudClient = (options: {
           orElse: () =>
             Effect.fail(
               new HttpClientError.HttpClientError({
-                reason: new HttpClientError.TransportError({ request, description: "no answer within 30 s" })
+                reason: new HttpClientError.TransportError({ request, cause: new NoAnswer() })
               })
             )
         })
@@ -38,8 +38,9 @@ export const cloudClient = (options: {
 
 const agents = ({ caFile, environment, url }: Parameters<typeof cloudClient>[0]) =>
   Effect.acquireRelease(
-    Effect.promise(async () => {
-      const tls = caFile === undefined ? {} : { ca: await readFile(caFile, "utf8") }
+    Effect.gen(function* () {
+      const tls = caFile === undefined ? {} : { ca: yield* Authorities.read(caFile) }
+      yield* resolveProxy(url, environment)
       const proxy = outboundProxy(url, environment, tls)
       return { http: proxy ?? new HttpAgent(), https: proxy ?? new HttpsAgent(tls) }
     }),
@@ -49,3 +50,7 @@ const agents = ({ caFile, environment, url }: Parameters<typeof cloudClient>[0])
         https.destroy()
       })
   )
+
+class NoAnswer extends Error {
+  readonly code = "ETIMEDOUT"
+}

@@ -36,5 +36,7 @@ const statuses: Readonly<Record<string, ExitStatus>> = {
   TunnelRevoked: ExitStatus.revoked,
   NotPaired: ExitStatus.notPaired,
   StateUnusable: ExitStatus.configuration,
-  SocketUnusable: ExitStatus.configuration
+  SocketUnusable: ExitStatus.configuration,
+  AuthoritiesUnusable: ExitStatus.configuration,
+  ProxyUnusable: ExitStatus.configuration
 }

@@ -2,6 +2,7 @@ import { Credentials as Granted, EdgePairingApi, NewRequest } from "@edge-relay/
 import { Context, Duration, Effect, Layer, Schema } from "effect"
 import { HttpClient, HttpClientRequest } from "effect/http"
 import { HttpApi, HttpApiClient } from "effect/http-api"
+import * as NetworkProblem from "./NetworkProblem.ts"
 
 /** How an edge asks the cloud for its credentials, before it has any. */
 
@@ -77,11 +78,13 @@ const explain =
       expired_token: "nobody approved the request in time: begin again",
       too_many_requests: "too many tries from this address: wait a minute and try again",
       storage_unavailable: "the cloud cannot reach its database right now: try again in a moment",
-      invalid_request: "the cloud did not understand the request: is this agent up to date?",
-      HttpClientError: `cannot reach ${cloudUrl.origin}: is the address right, and is there a network?`
+      invalid_request: "the cloud did not understand the request: is this agent up to date?"
     }
     return new PairingFailed({
       message:
-        said[error._tag] ?? `${cloudUrl.origin} does not answer as Edge Relay does: is the address right?`
+        said[error._tag] ??
+        (error._tag === "HttpClientError"
+          ? NetworkProblem.explain(cloudUrl, error)
+          : `${cloudUrl.origin} does not answer as Edge Relay does: is the address right?`)
     })
   }

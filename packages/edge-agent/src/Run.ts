@@ -1,11 +1,14 @@
 import type { Services } from "@edge-relay/tunnel/agent/LocalService"
 import type { Ending } from "@edge-relay/tunnel/agent/Reconnect"
 import * as TunnelClient from "@edge-relay/tunnel/agent/TunnelClient"
-import { Effect, FileSystem } from "effect"
+import { resolveProxy } from "@edge-relay/tunnel/agent/OutboundProxy"
+import { Effect } from "effect"
 import { arch, hostname, platform } from "node:os"
-import { AgentState, type Credentials, StateUnusable } from "./AgentState.ts"
+import { AgentState, type Credentials } from "./AgentState.ts"
+import * as Authorities from "./Authorities.ts"
 import * as ControlSocket from "./ControlSocket.ts"
 import * as LocalTarget from "./LocalTarget.ts"
+import * as NetworkProblem from "./NetworkProblem.ts"
 
 /** `edge-relay run`: keeps the tunnel until the token is revoked, or somebody stops it. */
 export const run = Effect.fn("Run.run")(function* (options: {
@@ -14,13 +17,16 @@ export const run = Effect.fn("Run.run")(function* (options: {
 }) {
   const state = yield* AgentState
   const credentials = yield* state.read
+  const url = new URL(credentials.tunnelUrl)
+  const ca = credentials.caFile === undefined ? undefined : [yield* Authorities.read(credentials.caFile)]
+  const proxy = yield* resolveProxy(url, options.environment)
   const tell = yield* ControlSocket.serve(state.folder)
-  const ca = yield* authorities(credentials)
   const services = servicesOf(credentials)
   yield* Effect.logInfo(`edge ${credentials.edgeId} of ${credentials.cloudUrl}`)
   for (const [name, target] of Object.entries(credentials.services)) {
     yield* Effect.logInfo(`service ${name} is ${target}`)
   }
+  if (proxy !== undefined) yield* Effect.logInfo(`through the proxy ${new URL(proxy).origin}`)
   return yield* TunnelClient.run({
     url: credentials.tunnelUrl,
     token: credentials.token,
@@ -38,7 +44,7 @@ export const run = Effect.fn("Run.run")(function* (options: {
             tell({ state: "connected", detail: credentials.tunnelUrl })
           )
         case "waiting": {
-          const why = describe(status.ending)
+          const why = describe(status.ending, url)
           const seconds = (status.millis / 1_000).toFixed(1)
           const say = isDisplaced(status.ending) ? Effect.logError : Effect.logWarning
           return Effect.andThen(
@@ -59,19 +65,9 @@ const servicesOf = (credentials: Credentials): Services =>
     })
   )
 
-const authorities = Effect.fnUntraced(function* ({ caFile }: Credentials) {
-  if (caFile === undefined) return undefined
-  const fs = yield* FileSystem.FileSystem
-  const pem = yield* Effect.mapError(
-    fs.readFileString(caFile),
-    () => new StateUnusable({ file: caFile, problem: "cannot be read" })
-  )
-  return [pem]
-})
-
 const isDisplaced = (ending: Ending): boolean => ending._tag === "closed" && ending.code === 4001
 
-const describe = (ending: Ending): string => {
+const describe = (ending: Ending, url: URL): string => {
   switch (ending._tag) {
     case "closed":
       return isDisplaced(ending)
@@ -80,7 +76,7 @@ const describe = (ending: Ending): string => {
     case "refused":
       return `the cloud refused the tunnel (${ending.status}${ending.code === undefined ? "" : ` ${ending.code}`})`
     case "failed":
-      return `cannot connect: ${ending.message}`
+      return `cannot connect: ${NetworkProblem.explainKnown(url, ending.error) ?? ending.message}`
     case "draining":
       return "the cloud asks for a new connection"
   }

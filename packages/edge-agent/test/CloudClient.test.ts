@@ -1,37 +1,30 @@
-import { execFileSync } from "node:child_process"
-import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { createServer as createProxy } from "node:http"
 import { createServer, type Server } from "node:https"
 import { type AddressInfo, connect } from "node:net"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { TestCertificate } from "@edge-relay/testkit/TestCertificate"
+import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Layer } from "effect"
 import { HttpClient } from "effect/http"
 import { cloudClient } from "../src/CloudClient.ts"
 
 /** A cloud by TLS, whose certificate no authority of the system has signed. */
 const cloud = Effect.acquireRelease(
   Effect.promise(async () => {
-    const folder = mkdtempSync(join(tmpdir(), "edge-relay-cloud-"))
-    const caFile = join(folder, "cert.pem")
-    const keyFile = join(folder, "key.pem")
-    execFileSync(
-      "openssl",
-      // prettier-ignore
-      ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
-        "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", keyFile, "-out", caFile],
-      { stdio: "ignore" }
-    )
-    const tls = { cert: readFileSync(caFile), key: readFileSync(keyFile) }
-    const server = createServer(tls, (request, response) => response.end(`hello ${request.url}`))
-    return { folder, caFile, server, url: new URL(`https://localhost:${await listening(server)}`) }
+    const certificate = new TestCertificate()
+    const server = createServer(certificate.tls, (request, response) => response.end(`hello ${request.url}`))
+    return {
+      certificate,
+      caFile: certificate.certFile,
+      server,
+      url: new URL(`https://localhost:${await listening(server)}`)
+    }
   }),
-  ({ folder, server }) =>
+  ({ certificate, server }) =>
     Effect.sync(() => {
       server.close()
       server.closeAllConnections()
-      rmSync(folder, { recursive: true })
+      certificate[Symbol.dispose]()
     })
 )
 
@@ -65,7 +58,7 @@ const listening = (server: Server | ReturnType<typeof createProxy>) =>
 const get = (path: string, options: Parameters<typeof cloudClient>[0]) =>
   HttpClient.get(new URL(path, options.url)).pipe(
     Effect.flatMap((response) => response.text),
-    Effect.provide(cloudClient(options))
+    Effect.provide(Layer.provide(cloudClient(options), NodeServices.layer))
   )
 
 describe("cloudClient", () => {

@@ -1,6 +1,7 @@
-import type { ProxyEnvironment } from "@edge-relay/tunnel/agent/OutboundProxy"
+import { type ProxyEnvironment, resolveProxy } from "@edge-relay/tunnel/agent/OutboundProxy"
 import { Effect, FileSystem, Option, Redacted, Schema } from "effect"
 import { Flag } from "effect/cli"
+import * as Authorities from "../Authorities.ts"
 
 /**
  * Where the cloud is and what opens it, for the commands of a person's own machine or of a script: flags first, then
@@ -19,10 +20,14 @@ export interface CloudAccess {
 
 export class NoAccess extends Schema.TaggedError<NoAccess>()("NoAccess", { message: Schema.String }) {}
 
+/** As `PUBLIC_URL` is: an origin. */
 export const CloudUrl = Schema.URLFromString.check(
-  Schema.makeFilter((url) =>
-    url.protocol === "https:" || url.protocol === "http:" ? undefined : "expected http:// or https://"
-  )
+  Schema.makeFilter((url) => {
+    if (url.protocol !== "https:" && url.protocol !== "http:") return "expected http:// or https://"
+    if (url.username !== "" || url.password !== "") return "expected an address without a user name"
+    const behind = `${url.pathname}${url.search}${url.hash}`
+    return behind === "/" ? undefined : `expected the address alone: ${url.origin}, without ${behind}`
+  })
 )
 
 export const flags = {
@@ -71,8 +76,9 @@ export const resolve = Effect.fnUntraced(function* (given: AccessFlags, environm
       fs.readFileString(file),
       (error) => new NoAccess({ message: `cannot read ${file} (${error.reason._tag})` })
     )
+  yield* resolveProxy(url, environment)
   const caFile = Option.getOrUndefined(given.ca)
-  const ca = caFile === undefined ? undefined : [yield* read(caFile)]
+  const ca = caFile === undefined ? undefined : [yield* Authorities.read(caFile)]
   const isSecure = url.protocol === "https:"
   const access: CloudAccess = {
     url,

@@ -4,6 +4,7 @@ import { Effect, Redacted, Schema } from "effect"
 import { HttpClient, HttpClientRequest } from "effect/http"
 import { HttpApi, HttpApiClient } from "effect/http-api"
 import { cloudClient } from "../CloudClient.ts"
+import * as NetworkProblem from "../NetworkProblem.ts"
 import type { CloudAccess } from "./CloudAccess.ts"
 
 /** Edges as whoever holds the token sees them. */
@@ -45,7 +46,7 @@ export const list = Effect.fnUntraced(function* (access: CloudAccess, q?: string
       found.push(...page.items)
       cursor = page.nextCursor
     } while (cursor !== null)
-  }).pipe(Effect.provide(cloudClient(access)), Effect.mapError(explain(access.url)))
+  }).pipe(Effect.mapError(explain(access.url)), Effect.provide(cloudClient(access)))
   return found
 })
 
@@ -67,16 +68,19 @@ export const find = Effect.fnUntraced(function* (access: CloudAccess, edge: stri
 })
 
 const explain =
-  ({ origin }: URL) =>
+  (url: URL) =>
   (error: { readonly _tag: string }): EdgeUnknown => {
     const said: Readonly<Record<string, string>> = {
       unauthorized: "the access token is wrong, has expired or was revoked",
       insufficient_scope: "the access token may not list edges (scope edges:read): name the edge by its id",
       too_many_requests: "too many requests: try again in a minute",
-      storage_unavailable: "the cloud cannot reach its database right now: try again in a moment",
-      HttpClientError: `cannot reach ${origin}: is the address right, and is there a network?`
+      storage_unavailable: "the cloud cannot reach its database right now: try again in a moment"
     }
     return new EdgeUnknown({
-      message: said[error._tag] ?? `${origin} does not answer as Edge Relay does: is the address right?`
+      message:
+        said[error._tag] ??
+        (error._tag === "HttpClientError"
+          ? NetworkProblem.explain(url, error)
+          : `${url.origin} does not answer as Edge Relay does: is the address right?`)
     })
   }

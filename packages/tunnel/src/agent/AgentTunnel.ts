@@ -72,7 +72,7 @@ export class AgentTunnel {
     })
     this.#webSocket.on("open", () => this.#open())
     this.#webSocket.on("unexpected-response", (_request, response) => void this.#refused(response))
-    this.#webSocket.on("error", (error) => this.#end({ _tag: "failed", message: describe(error) }))
+    this.#webSocket.on("error", (error) => this.#end({ _tag: "failed", message: describe(error), error }))
     this.#webSocket.on("close", (code, reason) => this.#closed(code, reason.toString("utf8")))
   }
 

@@ -31,7 +31,7 @@ export type Ending =
       readonly code: string | undefined
       readonly retryAfterMillis: number | undefined
     }
-  | { readonly _tag: "failed"; readonly message: string }
+  | { readonly _tag: "failed"; readonly message: string; readonly error?: Error }
   /** The cloud asked for a new connection; this one goes on until its streams have ended. */
   | { readonly _tag: "draining"; readonly afterMillis: number; readonly stoodMillis: number }
 
