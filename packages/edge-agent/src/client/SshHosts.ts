@@ -40,6 +40,8 @@ export const format = (
 const slug = (name: string): string =>
   name
     .normalize("NFKD")
+    // The marks that NFKD took off their letters.
+    .replaceAll(/\p{M}/gu, "")
     .toLowerCase()
     .replaceAll(/[^a-z\d]+/g, "-")
     .replaceAll(/^-+|-+$/g, "")
