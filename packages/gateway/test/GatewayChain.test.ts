@@ -96,6 +96,34 @@ describe("Gateway, through proxy and agent", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("loses no answer of an origin that answers early, and closes without reading what is sent", () =>
+    Effect.gen(function* () {
+      const port = yield* httpOrigin((_, response) => {
+        response.writeHead(413, { connection: "close" }).end("too large")
+      })
+      yield* chain(port, (gateway, path) =>
+        Effect.gen(function* () {
+          const lost: Array<string> = []
+          for (const kilobytes of [30, 200, 1000]) {
+            const body = Buffer.alloc(kilobytes * 1000)
+            for (const length of [
+              ["Content-Length", String(body.length)],
+              ["Transfer-Encoding", "chunked"]
+            ]) {
+              for (let count = 0; count < 25; count++) {
+                const answer = yield* ask(gateway, `${path}/`, { method: "POST", headers: length, body })
+                if (answer.status !== 413 || answer.body.toString() !== "too large") {
+                  lost.push(`${kilobytes} kB, ${length[0]}: ${answer.status} ${answer.body}`)
+                }
+              }
+            }
+          }
+          assert.deepStrictEqual(lost, [])
+        })
+      )
+    }).pipe(Effect.scoped)
+  )
+
   it.live("carries WebSockets and their close codes", () =>
     Effect.gen(function* () {
       const port = yield* httpOrigin(

@@ -23,6 +23,21 @@ export const reset = (stream: Duplex): void => {
   }
 }
 
+/** What has been read before a stream broke arrives before its end does. */
+const resetAfterWrites = (stream: Duplex): void => {
+  if (stream.writableLength === 0 || stream.writableEnded) return reset(stream)
+  const timer = setTimeout(() => reset(stream), FLUSH_MILLIS)
+  stream.once("close", () => clearTimeout(timer))
+  stream.write(NOTHING, () => {
+    if (!stream.destroyed) reset(stream)
+  })
+}
+
+const NOTHING = Buffer.alloc(0)
+
+/** For a peer that reads slowly. One that does not read holds the stream no longer than this. */
+const FLUSH_MILLIS = 30_000
+
 /** Whether both directions have come to their end, so that closing loses nothing. */
 export const isFinished = (stream: Duplex): boolean => stream.readableEnded && stream.writableFinished
 
@@ -30,7 +45,7 @@ const breakTogether = (from: Duplex, to: Duplex): void => {
   // `close` follows each error, and is where it is dealt with.
   from.on("error", () => undefined)
   const onClose = () => {
-    if (!isFinished(from) && !to.destroyed) reset(to)
+    if (!isFinished(from) && !to.destroyed) resetAfterWrites(to)
   }
   if (from.destroyed) onClose()
   else from.once("close", onClose)

@@ -1,7 +1,8 @@
-import { connect, type Socket } from "node:net"
+import type { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import * as PrefixedText from "@edge-relay/protocol/PrefixedText"
 import { splice } from "../Splice.ts"
+import { LocalSocket } from "./LocalSocket.ts"
 import {
   DEFAULT_SERVICE,
   encodeConnected,
@@ -66,7 +67,7 @@ const connectTarget = (
     readonly onFailed: (error: NodeJS.ErrnoException) => void
   }
 ): void => {
-  const socket = connect({ ...target, allowHalfOpen: true, noDelay: true, keepAlive: true })
+  const socket = new LocalSocket({ allowHalfOpen: true, noDelay: true, keepAlive: true }).connect(target)
   const settle = () => {
     clearTimeout(timer)
     socket.off("connect", onConnect)
