@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import * as net from "node:net"
 import {
   ask,
+  code,
   eventually,
   httpOrigin,
   scriptedOrigin,
@@ -80,6 +81,17 @@ describe("Gateway, hostile edges", () => {
       assert.notInclude(received, "0\r\n\r\n")
       yield* eventually("the stream's end", () => gateway.edge(edgeId).streams.size === 0)
       assert.strictEqual(gateway.traffic.recent(edgeId)[0]?.cause, "edge_reset")
+    }).pipe(Effect.provide(TestGateway.layer()))
+  )
+
+  it.live("are refused as a whole where their first chunk is none, since nothing of them has gone out", () =>
+    Effect.gen(function* () {
+      const gateway = yield* TestGateway
+      const edgeId = yield* gateway.addEdge(yield* scriptedOrigin(`${chunked}zz\r\nok\r\n0\r\n\r\n`))
+      const answer = yield* ask(gateway, `/api/edges/${edgeId}/http/`)
+      assert.deepStrictEqual([answer.status, code(answer), answer.broken], [502, "edge_reset", false])
+      assert.include(answer.body.toString(), "a chunk without a size")
+      assert.deepInclude(gateway.traffic.recent(edgeId)[0], { status: 502, cause: "edge_reset" })
     }).pipe(Effect.provide(TestGateway.layer()))
   )
 

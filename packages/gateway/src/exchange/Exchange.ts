@@ -112,8 +112,8 @@ export class Exchange implements ConnectionSink {
   #retried = false
   /** The length of the answer's body; -1 where that is not known. */
   #whole = -1
-  /** The head is written, and waits for the first of the body, to go out with it. */
-  #headIsHeld = false
+  /** Waits for the first of the body, to go out with it. Until then a problem can take its place. */
+  #heldHead: { readonly head: ResponseHead; readonly headers: Array<string> } | undefined
   #switchHead: ResponseHead | undefined
   #switched: Duplex | undefined
 
@@ -217,7 +217,7 @@ export class Exchange implements ConnectionSink {
   onHead(head: ResponseHead): void {
     this.#patience.answering()
     this.status = head.status
-    const { own, request, requestId, response, renewedCookie } = this.forwarding
+    const { own, request, requestId, renewedCookie } = this.forwarding
     if (head.status === 101) {
       // RFC 9110 §7.8.
       if (!isOffered(head.upgrade, this.forwarding.head.upgrade)) {
@@ -233,15 +233,22 @@ export class Exchange implements ConnectionSink {
         : EdgesOwn.atHost(head.headers, own.origin)
     headers.push(...addedToAnswers[this.place], requestId)
     if (renewedCookie !== undefined) headers.push("Set-Cookie", renewedCookie)
-    response.writeHead(head.status, head.message, headers)
     this.#whole = typeof head.body === "number" ? head.body : -1
-    this.#headIsHeld = true
+    this.#heldHead = { head, headers }
+  }
+
+  /** Whether it was still held. */
+  #writeHead(): boolean {
+    if (this.#heldHead === undefined) return false
+    const { head, headers } = this.#heldHead
+    this.#heldHead = undefined
+    this.forwarding.response.writeHead(head.status, head.message, headers)
+    return true
   }
 
   readonly onBody = (part: Buffer): void => {
     const { response } = this.forwarding
-    const isWhole = this.#headIsHeld && part.length === this.#whole
-    this.#headIsHeld = false
+    const isWhole = this.#writeHead() && part.length === this.#whole
     this.bytesIn += part.length
     if (!this.#sent) this.#patience.moved(this.#owner.now())
     if (isWhole && part.length <= joinBytes) {
@@ -257,15 +264,14 @@ export class Exchange implements ConnectionSink {
 
   onFlush(): void {
     // Nothing of the body has come yet: the head does not wait for it.
-    if (!this.#headIsHeld) return
-    this.#headIsHeld = false
-    this.forwarding.response.flushHeaders()
+    if (this.#writeHead()) this.forwarding.response.flushHeaders()
   }
 
   onEnd(): void {
     this.#connection = undefined
     if (!this.#answerEnded) {
       this.#answerEnded = true
+      this.#writeHead()
       this.forwarding.response.end()
     }
     this.#end()

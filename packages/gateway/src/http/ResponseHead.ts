@@ -25,9 +25,9 @@ export type BodyLength = number | "chunked" | "close"
 
 export class MalformedResponse extends Error {}
 
-/** What is not in any line, CR and LF without the other, and lines that go on in the next (obs-fold). */
+/** What is not in any line, CR without LF, and lines that go on in the next (obs-fold). */
 // oxlint-disable-next-line no-control-regex -- to refuse them
-const forbidden = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r[^\n]|[^\r]\n|\n[\t ]/
+const forbidden = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r[^\n]|\n[\t ]/
 
 /** `text` is the head in Latin-1, from the status line to the last header's CRLF. */
 export const parse = (text: string, method: string, place: Place): ResponseHead => {

@@ -83,9 +83,9 @@ export class ResponseReader {
   }
 
   #readHead(chunk: Buffer): Buffer | undefined {
-    const searched = Math.max(0, this.#partialLength - 3)
+    const searched = Math.max(0, this.#partialLength - 2)
     const bytes = this.#joined(chunk)
-    const end = bytes.indexOf("\r\n\r\n", searched)
+    const end = headEnd(bytes, searched)
     if (end > maxHeadBytes || (end === -1 && bytes.length > maxHeadBytes)) {
       throw new MalformedResponse(`a head of more than ${maxHeadBytes} bytes`)
     }
@@ -94,14 +94,19 @@ export class ResponseReader {
       return this.#keep(bytes)
     }
     this.#forget()
-    const head = parse(bytes.toString("latin1", 0, end + 2), this.#method, this.#sink.place)
+    const head = parse(
+      withCarriageReturns(bytes.toString("latin1", 0, end + 1)),
+      this.#method,
+      this.#sink.place
+    )
     if (head.status < 200 && head.status !== 101) {
       if (++this.#information > maxInformation) throw new MalformedResponse("too many interim answers")
       this.#sink.onInformation(head)
     } else {
       this.#begin(head)
     }
-    return end + 4 === bytes.length ? undefined : bytes.subarray(end + 4)
+    const body = end + (bytes[end + 1] === LF ? 2 : 3)
+    return body === bytes.length ? undefined : bytes.subarray(body)
   }
 
   #begin(head: ResponseHead): void {
@@ -123,7 +128,7 @@ export class ResponseReader {
   #readLine(chunk: Buffer, limit: number, take: (line: string) => void): Buffer | undefined {
     const searched = this.#partialLength
     const bytes = this.#joined(chunk)
-    const newline = bytes.indexOf(0x0a, searched)
+    const newline = bytes.indexOf(LF, searched)
     if (newline > limit || (newline === -1 && bytes.length > limit)) {
       throw new MalformedResponse("an over-long line in a chunked body")
     }
@@ -179,6 +184,21 @@ export class ResponseReader {
 
 /** Up to 2^48 bytes; extensions are dropped, and have no control characters (RFC 9112 §7.1.1). */
 const chunkSize = /^([\dA-Fa-f]{1,12})(?:[\t ]*;[\t\x20-\x7e\x80-\xff]*)?$/
+
+const LF = 0x0a
+
+/** Where the LF of the last line is: an empty line follows it. -1 where that has not come. */
+const headEnd = (bytes: Buffer, from: number): number => {
+  const end = bytes.indexOf("\n\r\n", from)
+  const bare = (end === -1 ? bytes : bytes.subarray(0, end + 1)).indexOf("\n\n", from)
+  return bare === -1 ? end : bare
+}
+
+/** Small devices end lines with LF alone, which is to be understood and not passed on (RFC 9112 §2.2). */
+const withCarriageReturns = (text: string): string =>
+  bareLineEnd.test(text) ? text.replaceAll(/\r?\n/g, "\r\n") : text
+
+const bareLineEnd = /[^\r]\n/
 
 const beginning = "HTTP/1."
 

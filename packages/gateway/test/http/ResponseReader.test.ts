@@ -56,6 +56,25 @@ describe("ResponseReader", () => {
     }
   })
 
+  it("reads lines that end in LF alone as those that end in CRLF, cut anywhere", () => {
+    const text =
+      "HTTP/1.1 103 Early Hints\nLink: </a>\n\nHTTP/1.1 200 OK\nX-A: b\nX-C: d\nContent-Length: 6\n\n\n\r\n\r\n."
+    const body = "\n\r\n\r\n."
+    const lineEnds = Array.from(text.slice(0, -body.length).matchAll(/\n/g), ({ index }) => index)
+    // Each line's end either way, in all combinations.
+    for (let chosen = 0; chosen < 2 ** lineEnds.length; chosen++) {
+      const mixed = Array.from(text, (char, at) =>
+        lineEnds.indexOf(at) >= 0 && (chosen >> lineEnds.indexOf(at)) & 1 ? "\r\n" : char
+      ).join("")
+      for (const step of [1, 2, 3, mixed.length]) {
+        const found = read(mixed, { step })
+        assert.deepStrictEqual(found.interim, [103], JSON.stringify(mixed))
+        assert.deepStrictEqual(found.head?.headers, ["X-A", "b", "X-C", "d", "Content-Length", "6"])
+        assert.deepStrictEqual([found.body, found.done], [body, true])
+      }
+    }
+  })
+
   it("knows where a body ends, and what is behind it", () => {
     const counted = read("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nabHTTP/1.1 200 OK\r\n\r\n")
     assert.strictEqual(counted.body, "ab")
@@ -161,8 +180,8 @@ describe("ResponseReader", () => {
     ["another version", "HTTP/2.0 200 OK\r\n\r\n"],
     ["a status of two digits", "HTTP/1.1 20 OK\r\n\r\n"],
     ["a status that is none", "HTTP/1.1 000 OK\r\n\r\n"],
-    ["a status line by LF", "HTTP/1.1 200 OK\nA: b\r\n\r\n"],
-    ["a header by LF", "HTTP/1.1 200 OK\r\nA: b\nC: d\r\n\r\n"],
+    ["a folded header by LF", "HTTP/1.1 200 OK\nA: b\n c\n\n"],
+    ["two CR before an LF", "HTTP/1.1 200 OK\r\r\nA: b\r\n\r\n"],
     ["a bare CR", "HTTP/1.1 200 OK\r\nA: b\rC: d\r\n\r\n"],
     ["a NUL", "HTTP/1.1 200 OK\r\nA: b\0\r\n\r\n"],
     ["a folded header", "HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n"],
