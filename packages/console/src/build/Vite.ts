@@ -18,6 +18,17 @@ await build({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     rolldownOptions: {
+      // What the first page needs is one file, which compresses better than four.
+      output: {
+        codeSplitting: {
+          groups: [
+            {
+              name: "first",
+              test: /node_modules\/(?!uqr)|src\/app\/(api|live|session|edges\/(Edge|Figures|Open)|text\/(en|Text)|ui\/(No|Page))/
+            }
+          ]
+        }
+      },
       onLog: (level, log, handle) => {
         // Libraries mark what a framework's server must not run: there is none here.
         if (log.code !== "MODULE_LEVEL_DIRECTIVE") handle(level, log)

@@ -1,5 +1,5 @@
 import * as Menu from "@radix-ui/react-dropdown-menu"
-import { useMemo } from "react"
+import { useMemo, useState } from "react"
 import type { Edge } from "../api/Client.ts"
 import { collator, formatNumber, text } from "../text/Text.ts"
 import { type EdgeQuery, isFiltered, labelsOf, stateFilters } from "./EdgeQuery.ts"
@@ -17,13 +17,7 @@ export const EdgeFilters = (props: {
   }, [edges, query])
   return (
     <search className="row filters">
-      <input
-        type="search"
-        aria-label={text.search}
-        placeholder={text.search}
-        value={query.q ?? ""}
-        onChange={({ target }) => onChange({ q: target.value === "" ? undefined : target.value })}
-      />
+      <SearchField value={query.q ?? ""} onChange={(q) => onChange({ q: q === "" ? undefined : q })} />
       <select
         aria-label={text.state}
         value={query.state ?? ""}
@@ -47,6 +41,29 @@ export const EdgeFilters = (props: {
         </button>
       )}
     </search>
+  )
+}
+
+/** Has what is typed at once: the address follows, and a field that waited for it would lose letters. */
+const SearchField = (props: { readonly value: string; readonly onChange: (value: string) => void }) => {
+  const [typed, setTyped] = useState(props.value)
+  const [sent, setSent] = useState(props.value)
+  if (props.value !== sent) {
+    // The address changed by itself: back, or cleared.
+    setSent(props.value)
+    if (props.value.trim() !== typed.trim()) setTyped(props.value)
+  }
+  return (
+    <input
+      type="search"
+      aria-label={text.search}
+      placeholder={text.search}
+      value={typed}
+      onChange={({ target }) => {
+        setTyped(target.value)
+        props.onChange(target.value.trim())
+      }}
+    />
   )
 }
 

@@ -47,7 +47,9 @@ export const fits = (query: EdgeQuery): ((edge: Edge) => boolean) => {
   const labels = labelsOf(query)
   return (edge) =>
     (wanted === undefined ||
-      [edge.name, edge.id, edge.session?.hostname, edge.session?.remoteAddress].some(
+      // Every id begins with "edge": part of one is no answer to that word.
+      edge.id === wanted ||
+      [edge.name, edge.session?.hostname, edge.session?.remoteAddress].some(
         (one) => one?.toLowerCase().includes(wanted) === true
       )) &&
     labels.every((label) => edge.labels.includes(label)) &&

@@ -25,7 +25,8 @@ export const EdgeTable = (props: {
   const body = useRef<HTMLDivElement>(null)
   const [focused, setFocused] = useState<string>()
   const [offset, setOffset] = useState(0)
-  useLayoutEffect(() => setOffset(body.current?.offsetTop ?? 0), [])
+  // What stands above the list comes and goes.
+  useLayoutEffect(() => setOffset(body.current?.offsetTop ?? 0))
 
   const focusedIndex = focused === undefined ? -1 : edges.findIndex(({ id }) => id === focused)
   const rows = useWindowVirtualizer({
@@ -43,7 +44,6 @@ export const EdgeTable = (props: {
   })
   const items = rows.getVirtualItems()
   useFigures(items.flatMap(({ index }) => edges[index] ?? []))
-  useKeptFocus(body)
 
   const choose = (id: string, isChosen: boolean) => {
     const next = new Set(chosen)
@@ -190,19 +190,4 @@ const Cells = ({
       </span>
     </>
   )
-}
-
-/** A row that moves loses the focus in some browsers: it is given back before anything is drawn. */
-const useKeptFocus = (body: React.RefObject<HTMLElement | null>) => {
-  const last = useRef<HTMLElement>(undefined)
-  useLayoutEffect(() => {
-    const { activeElement } = document
-    if (activeElement instanceof HTMLElement && body.current?.contains(activeElement) === true) {
-      last.current = activeElement
-    } else if (activeElement === document.body && last.current?.isConnected === true) {
-      last.current.focus({ preventScroll: true })
-    } else {
-      last.current = undefined
-    }
-  })
 }

@@ -1,13 +1,15 @@
 import { Link, useNavigate, useSearch } from "@tanstack/react-router"
-import { useMemo, useRef, useState } from "react"
+import { lazy, Suspense, useMemo, useRef, useState } from "react"
 import type { Edge } from "../api/Client.ts"
 import { useFleet } from "../live/LiveEdges.ts"
 import { formatNumber, text } from "../text/Text.ts"
 import { Empty, Page } from "../ui/Page.tsx"
-import { BulkActions } from "./BulkActions.tsx"
 import { EdgeFilters } from "./EdgeFilters.tsx"
 import { compare, type EdgeQuery, fits, isFiltered } from "./EdgeQuery.ts"
 import { EdgeTable } from "./EdgeTable.tsx"
+
+/** Loaded when something is chosen. */
+const BulkActions = lazy(async () => ({ default: (await import("./BulkActions.tsx")).BulkActions }))
 
 export const EdgesPage = () => {
   const query: EdgeQuery = useSearch({ from: "/" })
@@ -46,7 +48,11 @@ export const EdgesPage = () => {
                 ? text.countOf(formatNumber(shown.length), formatNumber(count))
                 : text.countEdges(formatNumber(count))}
           </p>
-          {acting.length > 0 && <BulkActions edges={acting} onClear={() => setChosen(new Set())} />}
+          {acting.length > 0 && (
+            <Suspense>
+              <BulkActions edges={acting} onClear={() => setChosen(new Set())} />
+            </Suspense>
+          )}
           {shown.length === 0 && fleet.isComplete ? (
             <p>{text.nothingFits}</p>
           ) : (

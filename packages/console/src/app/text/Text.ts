@@ -1,12 +1,12 @@
-import { en } from "./en.ts"
-import { zh } from "./zh.ts"
+import { type Catalogue, en } from "./en.ts"
 import { Problem } from "../api/Problem.ts"
 
 /** The language of this page: the first of the browser's that we speak, else English. */
 const spoken = navigator.languages.find((tag) => /^(en|zh)\b/i.test(tag)) ?? "en"
 const isChinese = /^zh\b/i.test(spoken)
 
-export const text = isChinese ? zh : en
+/** Whoever reads English loads no other language. */
+export const text: Catalogue = isChinese ? (await import("./zh.ts")).zh : en
 
 /** For `lang`, and for `Intl`: a person's own way of dates where that goes with the language (`en-GB`). */
 const locale = isChinese ? "zh-Hant-TW" : spoken
@@ -25,7 +25,14 @@ const times = new Intl.DateTimeFormat(locale, { timeStyle: "short" })
 const relative = new Intl.RelativeTimeFormat(locale, { numeric: "auto", style: "short" })
 const byteUnits = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"] as const
 const bytesIn = byteUnits.map(
-  (unit) => new Intl.NumberFormat(locale, { style: "unit", unit, maximumFractionDigits: 1 })
+  (unit) =>
+    new Intl.NumberFormat(locale, {
+      style: "unit",
+      unit,
+      // "2 bytes", and not "2 byte"; "1.5 kB" all the same.
+      unitDisplay: unit === "byte" ? "long" : "short",
+      maximumFractionDigits: 1
+    })
 )
 
 export const formatNumber = (value: number): string => numbers.format(value)
