@@ -27,6 +27,7 @@ export const arrows: Readonly<Record<string, ReadonlyArray<string>>> = {
     "yamux"
   ],
   "server-proxy": ["domain", "protocol", "server-kit", "storage", "tunnel", "yamux"],
+  "server-all": ["server-api", "server-kit", "server-proxy", "tunnel"],
   "edge-agent": ["domain", "protocol", "server-kit", "tunnel", "yamux"],
   conformance: ["domain"],
   devkit: [
@@ -35,9 +36,9 @@ export const arrows: Readonly<Record<string, ReadonlyArray<string>>> = {
     "console",
     "domain",
     "edge-agent",
+    "server-all",
     "server-api",
     "server-kit",
-    "server-proxy",
     "storage",
     "tunnel"
   ],

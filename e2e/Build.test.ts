@@ -50,6 +50,13 @@ describe("npm run build", () => {
     const [, script] = /src="(\/assets\/[^"]+\.js)"/.exec(await page.text()) ?? []
     const { headers, status } = await fetch(at.api + script)
     assert.deepStrictEqual([status, headers.get("content-encoding")], [200, "gzip"])
+    const alone = await addresses()
+    const all = { ...env, ...alone.env, PUBLIC_URL: alone.api, DATABASE_URL: `sqlite:${home.path}/one.db` }
+    await using _server = new Program(`${home.path}/dist/server.mjs`, [], all, home.path)
+    await until(
+      () => fetch(`${alone.api}/`),
+      ({ status }) => status === 200
+    )
     await using agent = new Program(`${home.path}/dist/edge-relay.mjs`, ["--help"], {}, home.path)
     assert.strictEqual(await agent.exited, 0, agent.output)
   }, 180_000)

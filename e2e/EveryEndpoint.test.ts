@@ -7,8 +7,14 @@ import { Program, until } from "@edge-relay/testkit/Program"
 import { addresses, folder, signIn } from "@edge-relay/testkit/RelaySystem"
 import { Effect } from "effect"
 
-/** The real processes, started as in production, and people who sign in through the provider's page. */
-const system = Effect.gen(function* () {
+/** What a system is made of besides the provider, started as in production. */
+const compositions = {
+  "the two servers": ["server-proxy/src", "server-api/src"],
+  "one server": ["server-all/src"]
+}
+
+/** The real processes, and people who sign in through the provider's page. */
+const system = Effect.fnUntraced(function* (servers: ReadonlyArray<string>) {
   const { at } = yield* Effect.acquireRelease(
     Effect.promise(async () => {
       const stack = new AsyncDisposableStack()
@@ -25,7 +31,7 @@ const system = Effect.gen(function* () {
         OIDC_CLIENT_ID: "edge-relay",
         DATABASE_URL: `sqlite:${home.path}/relay.db`
       }
-      for (const script of ["devkit/src/provider", "server-proxy/src", "server-api/src"]) {
+      for (const script of ["devkit/src/provider", ...servers]) {
         stack.use(new Program(`packages/${script}/main.ts`, [], env, home.path))
       }
       await until(
@@ -48,10 +54,10 @@ const system = Effect.gen(function* () {
   } satisfies Walked
 })
 
-describe("every endpoint of the real processes", () => {
+describe.each(Object.entries(compositions))("every endpoint of %s", (_name, servers) => {
   it.live("is for the signed-in alone, and for each tenant its own", () =>
     Effect.gen(function* () {
-      const walked = yield* system
+      const walked = yield* system(servers)
       for (const sentBy of Object.values(Walk.withoutSession)) {
         yield* Walk.refuses(walked, yield* sentBy(walked))
       }

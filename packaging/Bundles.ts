@@ -9,10 +9,11 @@ export const root = fileURLToPath(new URL("..", import.meta.url))
 
 const servers = {
   api: "packages/server-api/src/main.ts",
-  proxy: "packages/server-proxy/src/main.ts"
+  proxy: "packages/server-proxy/src/main.ts",
+  server: "packages/server-all/src/main.ts"
 }
 
-/** Both servers, and beside them what cannot be in a file: the console, and the native half of WebSockets. */
+/** The servers, each and both in one, and beside them what cannot be in a file: the console, and the native half of WebSockets. */
 export const bundleServers = async (folder: string): Promise<ReadonlyArray<string>> => {
   const files: Array<string> = []
   for (const [name, input] of Object.entries(servers)) {

@@ -1,6 +1,6 @@
 import type { Program } from "./Program.ts"
 
-/** What stands between a browser and an origin: three processes, asked at `url` with `cookie`. */
+/** What stands between a browser and an origin: two or three processes, asked at `url` with `cookie`. */
 export interface Chain {
   readonly name: string
   /** Of the edge's local server, without a slash at the end. */

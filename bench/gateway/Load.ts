@@ -7,7 +7,7 @@ export interface SmallGets {
   readonly requestsPerSecond: number
   readonly p50: number
   readonly p99: number
-  /** Of the three processes together, for 100,000 requests. */
+  /** Of all its processes together, for 100,000 requests. */
   readonly cpuSeconds: number
   readonly cpuOf: Readonly<Record<string, number>>
 }

@@ -19,12 +19,14 @@ import { freePort, Program } from "./Program.ts"
 
 /**
  * The product: `npm run api`, `npm run proxy` and `npm run agent` as they are, on a SQLite database of their own,
- * with somebody signed in and an edge paired. `flags` are Node's own, for a profile.
+ * with somebody signed in and an edge paired. `flags` are Node's own, for a profile. As `one`, api and proxy are one
+ * process, `npm run server`.
  */
 export const startOurChain = async (
   folder: string,
   originPort: number,
-  flags: (role: string) => ReadonlyArray<string> = () => []
+  flags: (role: string) => ReadonlyArray<string> = () => [],
+  as: "three" | "one" = "three"
 ): Promise<Chain> => {
   const [api, apiInternal, tunnel, internal] = [
     await freePort(),
@@ -66,12 +68,18 @@ export const startOurChain = async (
   )
   const start = (role: string, file: string, ready: string, ...args: ReadonlyArray<string>) =>
     Program.start(role, [process.execPath, ...flags(role), join(packages, file), ...args], { env, ready })
-  const proxy = await start("proxy", "server-proxy/src/main.ts", "the proxy is up")
-  const server = await start("api", "server-api/src/main.ts", "the API is up")
+  const servers =
+    as === "one"
+      ? [await start("server", "server-all/src/main.ts", "the API is up")]
+      : [
+          // The api asks the proxy.
+          await start("proxy", "server-proxy/src/main.ts", "the proxy is up"),
+          await start("api", "server-api/src/main.ts", "the API is up")
+        ].toReversed()
   const agent = await start("agent", "edge-agent/src/main.ts", "connected to", "run", "--state", state)
-  const programs = [server, proxy, agent]
+  const programs = [...servers, agent]
   return {
-    name: "ours",
+    name: as === "one" ? "one process" : "ours",
     url: `${env.PUBLIC_URL}/api/edges/${edgeId}/http`,
     cookie,
     programs,

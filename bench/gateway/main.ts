@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs"
+import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs"
 import { cpus, tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout } from "node:timers/promises"
@@ -9,8 +9,8 @@ import { startOurChain } from "./OurChain.ts"
 import { freePort, isInstalled, Program, run } from "./Program.ts"
 
 /**
- * The gateway against the Go reference: api, proxy and agent of each as three processes, the same origin, the same
- * load, in turns. `npm run bench -- gateway [--rounds 5] [--quick] [--idle 10000]`.
+ * The gateway against the Go reference: api, proxy and agent of each as three processes, ours also with api and proxy
+ * in one, the same origin, the same load, in turns. `npm run bench -- gateway [--rounds 5] [--quick] [--idle 10000]`.
  */
 
 const argument = (name: string, otherwise: number): number => {
@@ -155,16 +155,22 @@ try {
   )
   const go = await startGoChain(binary, originPort)
   const ours = await startOurChain(folder, originPort)
+  const oneFolder = join(folder, "one")
+  mkdirSync(oneFolder)
+  const one = await startOurChain(oneFolder, originPort, undefined, "one")
+  const chains = { go, ours, one }
+  type Name = keyof typeof chains
+  const names: ReadonlyArray<Name> = ["go", "ours", "one"]
 
   say(
     `${cpus().length} cores (${cpus()[0]?.model}), Node ${process.version}, ${(await run("go", ["version"])).trim()}`
   )
-  const results: { readonly ours: Array<Round>; readonly go: Array<Round> } = { ours: [], go: [] }
+  const results: Record<Name, Array<Round>> = { go: [], ours: [], one: [] }
   for (let round = 0; round < rounds; round++) {
-    // Each goes first every other time.
-    const order = round % 2 === 0 ? (["go", "ours"] as const) : (["ours", "go"] as const)
-    for (const which of order) {
-      const result = await measure(which === "go" ? go : ours, binary, file)
+    // Each goes first in its turn.
+    for (let turn = 0; turn < names.length; turn++) {
+      const which = names[(round + turn) % names.length] ?? "go"
+      const result = await measure(chains[which], binary, file)
       results[which].push(result)
       say(
         `round ${round + 1}, ${which.padEnd(4)} ${rows.map(({ of, digits }) => of(result).toFixed(digits)).join(" · ")}`
@@ -175,6 +181,11 @@ try {
   say("\n| what | Go | ours | ratio | bar | met |\n|---|---|---|---|---|---|")
   for (const { what, of, bar, better, digits } of rows) {
     print(what, median(results.ours.map(of)), median(results.go.map(of)), bar, better, digits)
+  }
+  say("\n| what | three processes | one for api and proxy | ratio |\n|---|---|---|---|")
+  for (const { what, of, digits } of rows) {
+    const [three, two] = [median(results.ours.map(of)), median(results.one.map(of))]
+    say(`| ${what} | ${three.toFixed(digits)} | ${two.toFixed(digits)} | ${(two / three).toFixed(2)} |`)
   }
 
   const memory = (chain: Chain) =>
@@ -189,10 +200,10 @@ try {
   const down = ({ downloadCpu }: Round) => downloadCpu
   const up = ({ uploadCpu }: Round) => uploadCpu
   const lines = [
-    `CPU for 100,000 small GETs, Go: ${cpu(results.go)}; ours: ${cpu(results.ours)}`,
-    `CPU for 1 GB down, Go: ${cpu(results.go, down)}; ours: ${cpu(results.ours, down)}`,
-    `CPU for 1 GB up, Go: ${cpu(results.go, up)}; ours: ${cpu(results.ours, up)}`,
-    `memory after the load, Go: ${memory(go)}; ours: ${memory(ours)}`
+    `CPU for 100,000 small GETs, Go: ${cpu(results.go)}; ours: ${cpu(results.ours)}; one: ${cpu(results.one)}`,
+    `CPU for 1 GB down, Go: ${cpu(results.go, down)}; ours: ${cpu(results.ours, down)}; one: ${cpu(results.one, down)}`,
+    `CPU for 1 GB up, Go: ${cpu(results.go, up)}; ours: ${cpu(results.ours, up)}; one: ${cpu(results.one, up)}`,
+    `memory after the load, Go: ${memory(go)}; ours: ${memory(ours)}; one: ${memory(one)}`
   ]
 
   if (idleCount > 0) {

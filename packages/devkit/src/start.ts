@@ -1,11 +1,8 @@
 import { ensureBuilt } from "@edge-relay/console/build/Build"
 import { AgentState } from "@edge-relay/edge-agent/AgentState"
-import * as ApiBackends from "@edge-relay/server-api/Backends"
-import * as Api from "@edge-relay/server-api/Config"
-import * as ApiServer from "@edge-relay/server-api/Server"
-import * as ProxyBackends from "@edge-relay/server-proxy/Backends"
-import * as Proxy from "@edge-relay/server-proxy/Config"
-import * as ProxyServer from "@edge-relay/server-proxy/Server"
+import * as ServerBackends from "@edge-relay/server-all/Backends"
+import * as ServerConfig from "@edge-relay/server-all/Config"
+import * as Server from "@edge-relay/server-all/Server"
 import { tuneHeap } from "@edge-relay/server-kit/HeapTuning"
 import { NodeCrypto, NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Cause, ConfigProvider, Console, Effect, Exit, Fiber, Layer, Logger, References } from "effect"
@@ -18,21 +15,12 @@ import * as Tracing from "./Tracing.ts"
 /** `npm start`: the whole system in one process, on loopback, each part as it is in production. */
 tuneHeap()
 
-const servers = ({ variables }: DevelopmentEnvironment) => {
-  const environment = ConfigProvider.layer(ConfigProvider.fromEnvRecord(variables))
-  const proxy = ProxyServer.layer.pipe(
-    Layer.provide(ProxyBackends.layer),
-    Layer.provide(Proxy.Config.layer),
-    Layer.provide(environment)
+const server = ({ variables }: DevelopmentEnvironment) =>
+  Server.layer.pipe(
+    Layer.provide(ServerBackends.layer),
+    Layer.provide(ServerConfig.layer),
+    Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnvRecord(variables)))
   )
-  const api = ApiBackends.layerReadiness.pipe(
-    Layer.provide(ApiServer.layer),
-    Layer.provide(ApiBackends.layer),
-    Layer.provide(Api.Config.layer),
-    Layer.provide(environment)
-  )
-  return Layer.mergeAll(proxy, api)
-}
 
 const welcome = ({ edgePort, folder, providerPort, publicUrl, variables }: DevelopmentEnvironment) => `
 Edge Relay is running.
@@ -66,7 +54,7 @@ const program = Effect.gen(function* () {
     )
   )
   yield* Fiber.join(builtConsole)
-  yield* Layer.build(servers(environment))
+  yield* Layer.build(server(environment))
   yield* PairedEdge.connect({
     issuer: `http://localhost:${providerPort}`,
     databaseUrl: `sqlite:${folder}/edge-relay.db`,

@@ -1,4 +1,4 @@
-import { Effect, type Layer } from "effect"
+import { Context, Effect, Layer } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
 import * as ProcessMetrics from "./ProcessMetrics.ts"
@@ -12,6 +12,13 @@ export const routes: ReadonlyArray<Route> = ["/healthz", "/readyz", "/metrics"].
   path
 }))
 
+/** Of all servers in this process: its metrics are one set, which each of its internal ports shows whole. */
+class Samples extends Context.Service<Samples, Set<Effect.Effect<void>>>()(
+  "@edge-relay/server-kit/Operations/Samples"
+) {
+  static readonly layer = Layer.sync(Samples, () => new Set<Effect.Effect<void>>())
+}
+
 /** `sample` brings the server's own metrics up to date before a scrape; those of the process are sampled here. */
 export const layer = (
   sample: Effect.Effect<void>
@@ -20,13 +27,15 @@ export const layer = (
     Effect.fnUntraced(function* (router) {
       const readiness = yield* Readiness
       const processMetrics = yield* ProcessMetrics.make
+      const samples = yield* Samples
+      samples.add(sample)
       yield* router.add("GET", "/healthz", HttpServerResponse.jsonUnsafe({ status: "ok" }, fresh))
       yield* router.add("GET", "/readyz", ready(readiness))
       yield* router.add(
         "GET",
         "/metrics",
         Effect.gen(function* () {
-          yield* sample
+          for (const one of samples) yield* one
           yield* processMetrics.sample
           return HttpServerResponse.text(yield* PrometheusMetrics.format(), {
             ...fresh,
@@ -35,7 +44,7 @@ export const layer = (
         })
       )
     })
-  )
+  ).pipe(Layer.provide(Samples.layer))
 
 /** 200, also where it is degraded, or 503 with what is missing. */
 export const ready = (

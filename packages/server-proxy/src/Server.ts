@@ -51,7 +51,8 @@ class TunnelPort extends Context.Service<TunnelPort, number>()("@edge-relay/serv
 
 /**
  * The proxy, open: whoever closes it says where tokens are kept and which proxies there are. It is the last to be
- * built, hence the first to go: it drains while all that it needs still stands.
+ * built, hence the first to go: it drains while all that it needs still stands. Its tunnels and their store are there
+ * for what else runs in the process.
  */
 export const layer = Layer.effect(
   ProxyServer,
@@ -66,7 +67,7 @@ export const layer = Layer.effect(
   })
 ).pipe(
   Layer.provide(Layer.mergeAll(InternalServer.layer, Revocations.layer, ContentionAudit.layer)),
-  Layer.provide(layerTunnels),
-  Layer.provide(SessionStore.layer),
+  Layer.provideMerge(layerTunnels),
+  Layer.provideMerge(SessionStore.layer),
   Layer.provide(Layer.unwrap(Effect.map(Config, ({ tracing }) => Tracing.layer(tracing))))
 )

@@ -75,6 +75,8 @@ export const make = Effect.fn("Environment.make")(function* (
       TUNNEL_PORT: String(tunnel),
       INTERNAL_PORT: String(internal),
       ...defined(given),
+      // One process is no cluster, whatever else this shell is for.
+      REDIS_URL: "",
       PUBLIC_URL: publicUrl.origin,
       TUNNEL_URL: `ws://localhost:${tunnel}`,
       PROXY_INTERNAL_URL: `http://127.0.0.1:${internal}`,

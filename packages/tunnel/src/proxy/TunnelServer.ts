@@ -85,7 +85,7 @@ export class TunnelServer extends Context.Service<
   /** Dials the tunnels of this process. */
   static readonly layerDialer: Layer.Layer<TunnelDialer, never, TunnelServer> = Layer.effect(
     TunnelDialer,
-    Effect.map(TunnelServer, ({ open }) => TunnelDialer.of({ open }))
+    Effect.map(TunnelServer, ({ open }) => TunnelDialer.of({ open: Effect.fn("TunnelDialer.open")(open) }))
   )
 }
 
