@@ -8,12 +8,27 @@ import { text } from "node:stream/consumers"
  */
 
 export const Status = Schema.Struct({
-  state: Schema.Literals(["dialing", "connected", "waiting"]),
+  state: Schema.Literals(["dialing", "connected", "waiting", "draining"]),
   /** Milliseconds since 1970. */
   since: Schema.Finite,
-  detail: Schema.NullOr(Schema.String)
+  detail: Schema.NullOr(Schema.String),
+  // Of the agent that runs, whatever is in the state folder by now.
+  edgeId: Schema.String,
+  cloudUrl: Schema.String,
+  /** Targets by the service's name. */
+  services: Schema.Record(Schema.String, Schema.String),
+  version: Schema.String,
+  pid: Schema.Int
 })
 export type Status = typeof Status.Type
+
+export type About = Pick<Status, "edgeId" | "cloudUrl" | "services" | "version" | "pid">
+
+/** Sets what the socket answers. */
+export interface Control {
+  readonly tell: (status: Pick<Status, "state" | "detail">) => Effect.Effect<void>
+  readonly about: (about: About) => Effect.Effect<void>
+}
 
 export type Answer =
   | { readonly _tag: "nobody" }
@@ -71,11 +86,12 @@ const understand = (answer: string): Answer => {
 
 const decode = Schema.decodeOption(Schema.fromJsonString(Status))
 
-/** Answers until the scope closes. The returned function sets what it answers. */
+/** Answers until the scope closes. */
 export const serve = Effect.fn("ControlSocket.serve")(function* (
-  folder: string
+  folder: string,
+  about: About
 ): Effect.fn.Return<
-  (status: Omit<Status, "since">) => Effect.Effect<void>,
+  Control,
   AlreadyRunning | SocketUnusable,
   FileSystem.FileSystem | Path.Path | Scope.Scope
 > {
@@ -85,7 +101,7 @@ export const serve = Effect.fn("ControlSocket.serve")(function* (
   // Left by an agent that was killed: nobody answers there.
   yield* Effect.ignore(fs.remove(file))
   const now = yield* Clock.currentTimeMillis
-  const current = yield* Ref.make<Status>({ state: "dialing", since: now, detail: null })
+  const current = yield* Ref.make<Status>({ ...about, state: "dialing", since: now, detail: null })
   yield* Effect.acquireRelease(
     Effect.scoped(Effect.flatMap(socketPath(folder), (path) => listen(path, file, current))),
     (server) =>
@@ -95,8 +111,13 @@ export const serve = Effect.fn("ControlSocket.serve")(function* (
         Effect.sync(() => server.close())
       )
   )
-  return (status) =>
-    Effect.flatMap(Clock.currentTimeMillis, (since) => Ref.set(current, { ...status, since }))
+  return {
+    tell: (status) =>
+      Effect.flatMap(Clock.currentTimeMillis, (since) =>
+        Ref.update(current, (before) => ({ ...before, ...status, since }))
+      ),
+    about: (changed) => Ref.update(current, (before) => ({ ...before, ...changed }))
+  }
 })
 
 const listen = (path: string, file: string, current: Ref.Ref<Status>) =>

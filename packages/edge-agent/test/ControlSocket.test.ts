@@ -9,6 +9,13 @@ const withFolder = <A, E, R>(use: (folder: string) => Effect.Effect<A, E, R>) =>
     return yield* use(yield* fs.makeTempDirectoryScoped())
   }).pipe(Effect.provide(NodeServices.layer))
 
+const about = {
+  edgeId: "edge_01h455vb4pex5vsknk084sn02q",
+  cloudUrl: "https://relay.example.com",
+  services: { http: "http://127.0.0.1:8080" },
+  version: "1.2.3",
+  pid: 1
+}
 const nobody = { _tag: "nobody" }
 
 describe("ControlSocket", () => {
@@ -18,11 +25,14 @@ describe("ControlSocket", () => {
         assert.deepEqual(yield* ControlSocket.ask(folder), nobody)
         yield* Effect.scoped(
           Effect.gen(function* () {
-            const tell = yield* ControlSocket.serve(folder)
+            const { tell } = yield* ControlSocket.serve(folder, about)
             yield* tell({ state: "connected", detail: "wss://tunnel.example.com" })
             const answer = yield* ControlSocket.ask(folder)
             assert.strictEqual(answer._tag === "status" ? answer.status.state : answer._tag, "connected")
-            assert.strictEqual((yield* Effect.flip(ControlSocket.serve(folder)))._tag, "AlreadyRunning")
+            assert.strictEqual(
+              (yield* Effect.flip(ControlSocket.serve(folder, about)))._tag,
+              "AlreadyRunning"
+            )
           })
         )
         assert.deepEqual(yield* ControlSocket.ask(folder), nobody)
@@ -35,7 +45,7 @@ describe("ControlSocket", () => {
       Effect.gen(function* () {
         const fs = yield* FileSystem.FileSystem
         yield* fs.writeFileString(`${folder}/agent.sock`, "")
-        yield* Effect.scoped(ControlSocket.serve(folder))
+        yield* Effect.scoped(ControlSocket.serve(folder, about))
       })
     )
   )
@@ -48,10 +58,10 @@ describe("ControlSocket", () => {
         yield* fs.makeDirectory(long, { recursive: true })
         yield* Effect.scoped(
           Effect.gen(function* () {
-            const tell = yield* ControlSocket.serve(long)
+            const { tell } = yield* ControlSocket.serve(long, about)
             yield* tell({ state: "waiting", detail: null })
             assert.strictEqual((yield* ControlSocket.ask(long))._tag, "status")
-            assert.strictEqual((yield* Effect.flip(ControlSocket.serve(long)))._tag, "AlreadyRunning")
+            assert.strictEqual((yield* Effect.flip(ControlSocket.serve(long, about)))._tag, "AlreadyRunning")
           })
         )
         assert.deepEqual(yield* ControlSocket.ask(long), nobody)
@@ -65,10 +75,10 @@ describe("ControlSocket", () => {
       Effect.gen(function* () {
         const fs = yield* FileSystem.FileSystem
         // Nobody may write there, not even root.
-        const readOnly = yield* Effect.flip(ControlSocket.serve("/proc"))
+        const readOnly = yield* Effect.flip(ControlSocket.serve("/proc", about))
         assert.match(readOnly.message, /^cannot make the agent's socket \/proc\/agent\.sock \(E[A-Z]+\)$/)
         yield* fs.makeDirectory(`${folder}/agent.sock/full`, { recursive: true })
-        const taken = yield* Effect.flip(ControlSocket.serve(folder))
+        const taken = yield* Effect.flip(ControlSocket.serve(folder, about))
         assert.strictEqual(taken._tag, "SocketUnusable")
       })
     )

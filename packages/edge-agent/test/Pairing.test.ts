@@ -164,8 +164,24 @@ describe("pairing says what is wrong with the address", () => {
         "HTTP_PROXY names a proxy by socks5://: expected http:// or https://\n"
       )
       // For `run`, which wants to be paired.
-      const pair = agent(["pair", "CODE", "--url", `http://${at.plain}`], state.path)
+      const pair = agent(["pair", "CODE", "--url", `http://${at.plain}`, "--force"], state.path)
       assert.strictEqual(await pair.exited, 0, pair.output)
     }
+  }, 60_000)
+
+  it("as a process: over a paired state only with --force, before a code is spent", async () => {
+    await using state = await folder()
+    const pair = (...args: ReadonlyArray<string>) =>
+      agent(["pair", "CODE", "--url", `http://${at.plain}`, ...args], state.path)
+    const first = pair("--json")
+    assert.strictEqual(await first.exited, 0, first.output)
+    assert.deepInclude(JSON.parse(first.output), { edgeId: "edge_01h455vb4pex5vsknk084sn02q" })
+    // Nobody can be asked, and nothing was: its address does not matter.
+    const again = agent(["pair", "CODE", "--url", "http://127.0.0.1:1"], state.path)
+    assert.strictEqual(await again.exited, 1, again.output)
+    assert.include(again.output, "paired already, as edge_01h455vb4pex5vsknk084sn02q")
+    assert.include(again.output, "--force")
+    const forced = pair("--force")
+    assert.strictEqual(await forced.exited, 0, forced.output)
   }, 60_000)
 })

@@ -68,6 +68,34 @@ describe("Gateway, streams", () => {
     }).pipe(Effect.provide(TestGateway.layer()))
   )
 
+  it.live(
+    "ends an event stream that its edge broke off in good order, and breaks off what is no event stream",
+    () =>
+      Effect.gen(function* () {
+        const gateway = yield* TestGateway
+        const answer = (type: string) =>
+          `HTTP/1.1 200 OK\r\nContent-Type: ${type}\r\nTransfer-Encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n`
+        const endOf = Effect.fnUntraced(function* (type: string) {
+          let origin: net.Socket | undefined
+          const edgeId = yield* gateway.addEdge(
+            yield* rawOrigin((socket) => {
+              origin = socket
+              socket.once("data", () => socket.write(answer(type)))
+            })
+          )
+          return yield* Effect.callback<"ended" | "broken">((resume) => {
+            get(gateway, `/api/edges/${edgeId}/http/events`, (response) => {
+              response.once("data", () => origin?.destroy())
+              response.once("end", () => resume(Effect.succeed("ended")))
+              response.once("error", () => resume(Effect.succeed("broken")))
+            })
+          })
+        })
+        assert.strictEqual(yield* endOf("text/event-stream; charset=utf-8"), "ended")
+        assert.strictEqual(yield* endOf("text/plain"), "broken")
+      }).pipe(Effect.provide(TestGateway.layer()))
+  )
+
   it.live("passes a head on without waiting for the body", () =>
     Effect.gen(function* () {
       const gateway = yield* TestGateway

@@ -37,6 +37,8 @@ export const MAX_CONTROL_LINE = 64 * 1024
 
 const ShortText = Schema.String.check(Schema.isMaxLength(255))
 
+const OfferedServices = Schema.Array(Schema.Struct({ name: ShortText })).check(Schema.isMaxLength(256))
+
 /** The first line of an agent. */
 export const Hello = Schema.Struct({
   type: Schema.tag("hello"),
@@ -44,11 +46,13 @@ export const Hello = Schema.Struct({
   hostname: Schema.optionalKey(ShortText),
   os: Schema.optionalKey(ShortText),
   arch: Schema.optionalKey(ShortText),
-  services: Schema.optionalKey(
-    Schema.Array(Schema.Struct({ name: ShortText })).check(Schema.isMaxLength(256))
-  )
+  services: Schema.optionalKey(OfferedServices)
 })
 export type Hello = typeof Hello.Type
+
+/** From an agent, whenever it offers others than it said before. */
+export const ServicesChanged = Schema.Struct({ type: Schema.tag("services"), services: OfferedServices })
+export type ServicesChanged = typeof ServicesChanged.Type
 
 /** The cloud's answer, once the tunnel is registered. */
 export const Welcome = Schema.Struct({

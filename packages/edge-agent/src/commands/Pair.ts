@@ -1,12 +1,14 @@
-import { Console, Effect, Layer, Option, Path, Redacted } from "effect"
-import { Argument, Command, Flag } from "effect/cli"
+import { Console, Effect, Layer, Option, Path, Redacted, Schema } from "effect"
+import { Argument, Command, Flag, Prompt } from "effect/cli"
 import { hostname } from "node:os"
 import { AgentState, Credentials } from "../AgentState.ts"
 import { CloudUrl } from "../client/CloudAccess.ts"
 import { cloudClient } from "../CloudClient.ts"
+import * as ControlSocket from "../ControlSocket.ts"
 import { LocalTarget, NamedTarget } from "../LocalTarget.ts"
 import { type Granted, Pairing } from "../Pairing.ts"
 import type { Surroundings } from "../Surroundings.ts"
+import * as Facts from "./Facts.ts"
 import * as StateFolder from "./StateFolder.ts"
 
 /** `edge-relay pair`: asks the cloud for credentials, with a code or a person's approval, and keeps them. */
@@ -14,7 +16,7 @@ export const make = (surroundings: Surroundings) =>
   Command.make(
     "pair",
     { ...flags, state: StateFolder.flag(surroundings) },
-    Effect.fn(function* ({ ca, code, name, service, state: folder, to, url }) {
+    Effect.fn(function* ({ ca, code, force, json, name, service, state: folder, to, url }) {
       const request = {
         hostname: hostname(),
         ...Option.match(name, { onNone: () => ({}), onSome: (n) => ({ name: n }) })
@@ -31,7 +33,7 @@ export const make = (surroundings: Surroundings) =>
         const pairing = yield* Pairing
         if (Option.isSome(code)) return yield* pairing.exchange({ ...request, code: code.value })
         const begun = yield* pairing.begin(request)
-        yield* Console.log(
+        yield* (json ? Console.error : Console.log)(
           `Open ${begun.verificationUriComplete}\nand approve the code ${begun.userCode}. Waiting for up to ${Math.round(begun.expiresIn / 60)} minutes …`
         )
         return yield* pairing.wait(begun)
@@ -40,6 +42,7 @@ export const make = (surroundings: Surroundings) =>
         const state = yield* AgentState
         // A code works once: it is not spent on what cannot be kept.
         yield* state.checkWritable
+        if (!force) yield* mayReplace
         const granted: Granted = yield* Effect.provide(
           ask,
           Pairing.layer(url).pipe(
@@ -56,7 +59,10 @@ export const make = (surroundings: Surroundings) =>
             ...(caFile === undefined ? {} : { caFile })
           })
         )
-        yield* Console.log(`Paired as ${granted.edgeId}; its local server is ${to}. Next: edge-relay run`)
+        const facts = { edgeId: granted.edgeId, cloudUrl: url.origin, tunnelUrl: granted.tunnelUrl }
+        const isRunning = (yield* ControlSocket.ask(folder))._tag !== "nobody"
+        const next = isRunning ? "The agent that is running takes it up." : "Next: edge-relay run"
+        yield* Facts.print(json, facts, [`Paired as ${granted.edgeId}; its local server is ${to}. ${next}`])
       }).pipe(StateFolder.provide(folder))
     })
   ).pipe(
@@ -72,6 +78,27 @@ export const make = (surroundings: Surroundings) =>
       }
     ])
   )
+
+/** The machine is an edge already, which would stay behind in the console. */
+export class AlreadyPaired extends Schema.TaggedError<AlreadyPaired>()("AlreadyPaired", {
+  edgeId: Schema.String,
+  cloudUrl: Schema.String
+}) {
+  override get message(): string {
+    return `this machine is paired already, as ${this.edgeId} of ${this.cloudUrl}: with --force it becomes a new edge, and that one stays behind until it is removed in the console`
+  }
+}
+
+/** Asks where there is somebody to ask. Damaged credentials are nobody's loss. */
+const mayReplace = Effect.gen(function* () {
+  const state = yield* AgentState
+  const paired = Option.getOrUndefined(yield* Effect.option(state.read))
+  if (paired === undefined) return
+  const error = new AlreadyPaired(paired)
+  if (!process.stdin.isTTY || !process.stdout.isTTY) return yield* error
+  const message = `This machine is paired already, as ${paired.edgeId} of ${paired.cloudUrl}. Pair it anew, as a new edge?`
+  if (!(yield* Prompt.run(Prompt.Confirm({ message, initial: false })))) return yield* error
+})
 
 const flags = {
   code: Argument.String("CODE").pipe(
@@ -96,6 +123,11 @@ const flags = {
     Flag.atLeast(0)
   ),
   name: Flag.String("name").pipe(Flag.withDescription("What the console calls this machine"), Flag.optional),
+  force: Flag.Boolean("force").pipe(
+    Flag.withDescription("Pair this machine anew where it is paired already, without asking"),
+    Flag.withDefault(false)
+  ),
+  json: Facts.flag,
   ca: Flag.File("ca", { mustExist: true }).pipe(
     Flag.withMetavar("FILE"),
     Flag.withDescription("Certificate authorities to trust in place of the system's (PEM)"),

@@ -114,6 +114,7 @@ export class Exchange implements ConnectionSink {
   #whole = -1
   /** Waits for the first of the body, to go out with it. Until then a problem can take its place. */
   #heldHead: { readonly head: ResponseHead; readonly headers: Array<string> } | undefined
+  #isEventStream = false
   #switchHead: ResponseHead | undefined
   #switched: Duplex | undefined
 
@@ -233,6 +234,7 @@ export class Exchange implements ConnectionSink {
         : EdgesOwn.atHost(head.headers, own.origin)
     headers.push(...addedToAnswers[this.place], requestId)
     if (renewedCookie !== undefined) headers.push("Set-Cookie", renewedCookie)
+    this.#isEventStream = isEventStream(head)
     this.#whole = typeof head.body === "number" ? head.body : -1
     this.#heldHead = { head, headers }
   }
@@ -291,6 +293,8 @@ export class Exchange implements ConnectionSink {
       this.#connection = undefined
       return this.#dial()
     }
+    // It has no end of its own: who reads it drops what was cut and comes back (HTML, "Server-sent events").
+    if (this.#isEventStream && this.forwarding.response.headersSent) return this.onEnd()
     this.fail(new Problem.EdgeReset({ detail: `The edge broke off before it had answered: ${detail}.` }))
   }
 
@@ -370,6 +374,16 @@ export class Exchange implements ConnectionSink {
 
 const isOneWay = (stream: Duplex): boolean =>
   stream.writableNeedDrain || stream.writableEnded || stream.readableEnded
+
+/** Whose end is not told by a length. */
+const isEventStream = ({ body, headers }: ResponseHead): boolean =>
+  typeof body !== "number" &&
+  headers.some(
+    (name, at) =>
+      at % 2 === 0 &&
+      name.toLowerCase() === "content-type" &&
+      /^text\/event-stream\b/i.test(headers[at + 1] ?? "")
+  )
 
 const isOffered = (chosen = "", offered = ""): boolean => {
   const names = protocols(offered)

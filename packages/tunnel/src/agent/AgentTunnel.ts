@@ -12,6 +12,7 @@ import {
   type Hello,
   isSubprotocol,
   type ProtocolVersion,
+  type ServicesChanged,
   subprotocols,
   Welcome
 } from "@edge-relay/protocol/TunnelProtocol"
@@ -49,6 +50,7 @@ export class AgentTunnel {
   readonly #webSocket: WebSocket
   readonly #handshakeTimer: NodeJS.Timeout
   #session: Session | undefined
+  #control: ControlChannel | undefined
   #silenceTimer: NodeJS.Timeout | undefined
   #connectedAt: number | undefined
   #streams = 0
@@ -76,11 +78,23 @@ export class AgentTunnel {
     this.#webSocket.on("close", (code, reason) => this.#closed(code, reason.toString("utf8")))
   }
 
+  /** The cloud's, and open. */
+  get streams(): number {
+    return this.#streams
+  }
+
   /** Lets its streams finish, and closes after the last. No new ones are taken. */
   retire(): void {
     this.#isRetired = true
-    this.#session?.goAway()
+    if (this.#session === undefined) return this.#webSocket.terminate()
+    this.#session.goAway()
     this.#closeIfIdle()
+  }
+
+  /** Tells the cloud which services there are now. The first generation's has no way to hear of it. */
+  announce(): void {
+    const message: ServicesChanged = { type: "services", services: this.#options.hello.services ?? [] }
+    this.#control?.send(message)
   }
 
   /** Closes in good order: what was written still arrives. */
@@ -102,11 +116,11 @@ export class AgentTunnel {
     if (protocol === "v1") session.onGoAway = () => this.#onGoAway()
     this.#watchSilence(session, this.#options.silenceMillis / 2)
     if (protocol === "v1") return this.#connected(protocol)
-    const control = new ControlChannel(session.open(), {
+    this.#control = new ControlChannel(session.open(), {
       onMessage: (message) => this.#onControl(message),
       onEnd: (error) => this.#fail(error?.message ?? "control stream closed")
     })
-    control.send({ type: "hello", ...this.#options.hello })
+    this.#control.send({ type: "hello", ...this.#options.hello })
   }
 
   #serve(stream: Stream, protocol: ProtocolVersion): void {

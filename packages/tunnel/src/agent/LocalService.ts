@@ -20,6 +20,8 @@ export interface LocalServiceOptions {
   readonly services: Services
   /** For the preface to arrive, and then for the local service to take the connection. */
   readonly connectTimeoutMillis: number
+  /** A local service did not take a connection. */
+  readonly onRefused?: (service: string, target: ServiceTarget, error: Error) => void
 }
 
 /** A v2 data stream, on the edge's side: reads which service is wanted, connects it, says how that went. */
@@ -37,7 +39,10 @@ export const serve = (stream: Duplex, options: LocalServiceOptions): void => {
         stream.write(encodeConnected())
         splice(stream, socket)
       },
-      onFailed: (error) => decline(stream, refusalOf(error), error.message)
+      onFailed: (error) => {
+        options.onRefused?.(name, target, error)
+        decline(stream, refusalOf(error), error.message)
+      }
     })
   })
 }
@@ -51,7 +56,10 @@ export const serveV1 = (stream: Duplex, options: LocalServiceOptions): void => {
   }
   connectTarget(stream, target, options.connectTimeoutMillis, {
     onConnected: (socket) => splice(stream, socket),
-    onFailed: () => stream.destroy()
+    onFailed: (error) => {
+      options.onRefused?.(DEFAULT_SERVICE, target, error)
+      stream.destroy()
+    }
   })
 }
 

@@ -1,6 +1,7 @@
 import type { LookupFunction } from "node:net"
-import { Clock, Effect, Random, type Redacted, Schema } from "effect"
+import { Clock, Effect, Random, type Redacted, Schema, Stream } from "effect"
 import { AgentTunnel } from "./AgentTunnel.ts"
+import { LocalFailures } from "./LocalFailures.ts"
 import type { Services } from "./LocalService.ts"
 import { outboundProxy, type ProxyEnvironment } from "./OutboundProxy.ts"
 import { defaultReconnect, type Ending, Reconnect, type ReconnectOptions } from "./Reconnect.ts"
@@ -17,6 +18,8 @@ export interface TunnelClientOptions {
   readonly url: string
   readonly token: Redacted.Redacted<string>
   readonly services: Services
+  /** What the edge offers from then on, in place of what it did. Streams that are open stay. */
+  readonly changes?: Stream.Stream<Services>
   readonly hello?: Omit<Hello, "type" | "services">
   /** PEM of the certificate authorities to trust, in place of the system's. */
   readonly ca?: ReadonlyArray<string>
@@ -27,6 +30,8 @@ export interface TunnelClientOptions {
   readonly handshakeMillis?: number
   readonly connectTimeoutMillis?: number
   readonly silenceMillis?: number
+  /** When it is interrupted: how long open streams may go on, while no new ones are taken. */
+  readonly drainMillis?: number
   readonly onStatus?: (status: TunnelStatus) => Effect.Effect<void>
 }
 
@@ -35,6 +40,8 @@ export type TunnelStatus =
   | { readonly _tag: "connected"; readonly protocol: ProtocolVersion }
   /** `ending` is why it is not connected. */
   | { readonly _tag: "waiting"; readonly ending: Ending; readonly millis: number }
+  /** It was interrupted, and so many streams are open. */
+  | { readonly _tag: "draining"; readonly streams: number }
 
 /** The cloud knows the token no longer, or never did: this edge has to be paired again. */
 export class TunnelRevoked extends Schema.TaggedError<TunnelRevoked>()("TunnelRevoked", {}) {
@@ -50,10 +57,12 @@ const defaults = {
   handshakeMillis: 20_000,
   connectTimeoutMillis: 10_000,
   silenceMillis: 45_000,
+  drainMillis: 0,
+  changes: Stream.empty,
   onStatus: () => Effect.void
 }
 
-/** Ends only when the token is revoked, or by interruption, which closes the tunnel in good order. */
+/** Ends only when the token is revoked, or by interruption, which drains the tunnel and closes it in good order. */
 export const run = Effect.fn("TunnelClient.run")(function* (
   given: TunnelClientOptions
 ): Effect.fn.Return<never, TunnelRevoked> {
@@ -64,14 +73,20 @@ export const run = Effect.fn("TunnelClient.run")(function* (
   const url = tunnelUrl(options.url)
   /** The current one, and those whose last streams are finishing. */
   const tunnels = new Set<AgentTunnel>()
+  let onEmpty = () => {}
+  let services = options.services
 
   const dial = Effect.callback<Ending, never>((resume) => {
     const older = Array.from(tunnels)
     const tunnel = new AgentTunnel({
       url,
       token: options.token,
-      services: options.services,
-      hello: { ...options.hello, services: Array.from(options.services.keys(), (name) => ({ name })) },
+      get services() {
+        return services
+      },
+      get hello() {
+        return { ...options.hello, services: Array.from(services.keys(), (name) => ({ name })) }
+      },
       ca: options.ca,
       httpAgent: outboundProxy(url, options.environment),
       lookup: options.lookup,
@@ -84,17 +99,23 @@ export const run = Effect.fn("TunnelClient.run")(function* (
         report({ _tag: "connected", protocol })
       },
       onStrayData: (streamId, bytes) => stray.add({ streamId, bytes }),
+      onRefused: (service, target, error) => failures.add(service, target, error),
       onEnding: (ending) => resume(Effect.succeed(ending)),
-      onClosed: () => tunnels.delete(tunnel)
+      onClosed: () => {
+        tunnels.delete(tunnel)
+        if (tunnels.size === 0) onEmpty()
+      }
     })
     tunnels.add(tunnel)
   })
 
   const context = yield* Effect.context()
-  const stray = new StrayData({
+  const logging = {
     now: () => clock.currentTimeMillisUnsafe(),
-    run: (log) => Effect.runForkWith(context)(log)
-  })
+    run: (log: Effect.Effect<void>) => void Effect.runForkWith(context)(log)
+  }
+  const stray = new StrayData(logging)
+  const failures = new LocalFailures(logging)
   const report = (status: TunnelStatus) => Effect.runForkWith(context)(options.onStatus(status))
 
   const loop: Effect.Effect<never, TunnelRevoked> = Effect.gen(function* () {
@@ -107,8 +128,27 @@ export const run = Effect.fn("TunnelClient.run")(function* (
       yield* Effect.sleep(next.millis)
     }
   })
+  const change = (given: Services) =>
+    Effect.sync(() => {
+      services = given
+      for (const tunnel of tunnels) tunnel.announce()
+    })
+  const empty = Effect.callback<void>((resume) => {
+    onEmpty = () => resume(Effect.void)
+    for (const tunnel of Array.from(tunnels)) tunnel.retire()
+    if (tunnels.size === 0) onEmpty()
+  })
+  const drain = Effect.gen(function* () {
+    const streams = Array.from(tunnels).reduce((sum, tunnel) => sum + tunnel.streams, 0)
+    if (streams === 0 || options.drainMillis === 0) return
+    yield* options.onStatus({ _tag: "draining", streams })
+    yield* Effect.timeoutOption(empty, options.drainMillis)
+  })
   const closeAll = Effect.promise(() => Promise.all(Array.from(tunnels, (tunnel) => tunnel.close())))
-  return yield* Effect.ensuring(loop, Effect.timeoutOption(closeAll, CLOSE_MILLIS))
+  return yield* Effect.raceFirst(
+    loop,
+    Effect.andThen(Stream.runForEach(options.changes, change), Effect.never)
+  ).pipe(Effect.ensuring(Effect.andThen(drain, Effect.timeoutOption(closeAll, CLOSE_MILLIS))))
 })
 
 /** For the cloud to answer our close; a dead connection is not waited for. */

@@ -18,6 +18,7 @@ import {
   type Drain,
   Hello,
   type ProtocolVersion,
+  ServicesChanged,
   type Welcome
 } from "@edge-relay/protocol/TunnelProtocol"
 import type { Session } from "@edge-relay/yamux/Session"
@@ -207,6 +208,7 @@ export class EdgeTunnel implements TunnelHandle, Beating {
   }
 
   #onControl(message: { readonly [key: string]: unknown }): void {
+    if (message["type"] === "services" && this.#hasSaidHello) return this.#onServices(message)
     if (message["type"] !== "hello" || this.#hasSaidHello) return
     const hello = decodeHello(message)
     if (Option.isNone(hello)) return this.#protocolError("malformed hello")
@@ -216,6 +218,12 @@ export class EdgeTunnel implements TunnelHandle, Beating {
     this.#hostname = hostname ?? null
     this.#services = services?.map(({ name }) => name) ?? defaultServices
     this.#ready()
+  }
+
+  #onServices(message: unknown): void {
+    const changed = decodeServices(message)
+    if (Option.isNone(changed)) return this.#protocolError("malformed services")
+    this.#services = changed.value.services.map(({ name }) => name)
   }
 
   #ready(): void {
@@ -259,6 +267,7 @@ export class EdgeTunnel implements TunnelHandle, Beating {
 const defaultServices: ReadonlyArray<string> = [DEFAULT_SERVICE]
 
 const decodeHello = Schema.decodeUnknownOption(Hello)
+const decodeServices = Schema.decodeUnknownOption(ServicesChanged)
 
 const dialError = (reason: DialError["reason"]) => Effect.fail(new DialError({ reason }))
 
