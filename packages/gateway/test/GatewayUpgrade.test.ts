@@ -275,6 +275,15 @@ describe("Gateway, upgrades", () => {
     }).pipe(Effect.provide(TestGateway.layer()))
   )
 
+  it.live("leaves an offer to the router where the request is not for an edge", () =>
+    Effect.gen(function* () {
+      const answer = yield* ask(yield* TestGateway, "/healthz", {
+        headers: ["Connection", "Upgrade", "Upgrade", "websocket"]
+      })
+      assert.deepStrictEqual([answer.status, answer.body.toString()], [404, "router"])
+    }).pipe(Effect.provide(TestGateway.layer()))
+  )
+
   it.live("ends within a second of its session's end, on both sides", () =>
     Effect.gen(function* () {
       const gateway = yield* TestGateway

@@ -3,7 +3,7 @@ import { BadMessage, ExpectationFailed } from "@edge-relay/domain/api/Problem"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Context, Effect, Layer, Option, Scope } from "effect"
 import { HttpRouter, HttpServerRequest } from "effect/http"
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
+import type { IncomingMessage, ServerResponse } from "node:http"
 import { AccessLog } from "./AccessLog.ts"
 import * as Answers from "./http/Answers.ts"
 import { clientAddress } from "@edge-relay/server-kit/ClientAddress"
@@ -12,7 +12,6 @@ import { discardBody } from "@edge-relay/gateway/http/DiscardBody"
 import { Gateway } from "@edge-relay/gateway/Gateway"
 import * as GatewayProblem from "@edge-relay/gateway/GatewayProblem"
 import * as GatewayServer from "@edge-relay/gateway/GatewayServer"
-import { inTurn } from "@edge-relay/gateway/http/Pipeline"
 import * as RequestTarget from "@edge-relay/gateway/http/RequestTarget"
 import { InternalServer } from "./InternalServer.ts"
 import { drain, limitConnections, listen } from "@edge-relay/server-kit/Listening"
@@ -79,44 +78,18 @@ const make = Effect.gen(function* () {
     return true
   }
 
-  const server = createServer({
-    ...GatewayServer.serverOptions,
-    // `Upgrade` is an offer, which only the gateway takes up; elsewhere the request is answered as it stands.
-    shouldUpgradeCallback: (request) => {
-      RequestTarget.toOriginForm(request)
-      return gateway.isFor(request) && (GatewayServer.serverOptions.shouldUpgradeCallback?.(request) ?? true)
+  const server = GatewayServer.create(gateway, (request, response, expectation) => {
+    begin(request, response)
+    if (expectation === "unknown") {
+      const problem = new ExpectationFailed({ detail: "Nothing can be expected but 100-continue." })
+      return GatewayProblem.send(response, problem, RequestId.assign(request))
     }
-  })
-  // The gateway comes first, and looks at raw headers only: what is set or read through Node's objects of headers
-  // costs a quarter of a small request, and loses the order and the spelling of doubled ones.
-  const answer = (request: IncomingMessage, response: ServerResponse): void => {
-    RequestTarget.toOriginForm(request)
-    if (gateway.handle(request, response)) return
-    begin(request, response)
-    if (!isMalformed(request, response)) handle(request, response)
-  }
-  const answerExpecting = (request: IncomingMessage, response: ServerResponse): void => {
-    RequestTarget.toOriginForm(request)
-    if (gateway.handle(request, response, { expectsContinue: true })) return
-    begin(request, response)
     if (isMalformed(request, response)) return
     // A body that is refused for its size need not be sent first.
-    if (Number(request.headers["content-length"] ?? 0) <= maxBodyBytes) response.writeContinue()
+    const isTooLarge = Number(request.headers["content-length"] ?? 0) > maxBodyBytes
+    if (expectation === "continue" && !isTooLarge) response.writeContinue()
     handle(request, response)
-  }
-  server.on("request", (request, response) => inTurn(request, response, answer))
-  server.on("checkContinue", (request, response) => inTurn(request, response, answerExpecting))
-  // RFC 9110 §10.1.1 has nothing to expect but 100-continue.
-  server.on("checkExpectation", (request, response) => {
-    begin(request, response)
-    const problem = new ExpectationFailed({ detail: "Nothing can be expected but 100-continue." })
-    GatewayProblem.send(response, problem, RequestId.assign(request))
   })
-  server.on("upgrade", (request, socket, head) => {
-    if (!gateway.upgrade(request, socket, head)) socket.destroy()
-  })
-  server.on("connect", GatewayServer.onConnect)
-  server.on("clientError", GatewayServer.onClientError)
   yield* limitConnections(server, maxConnections)
 
   const port = yield* listen(server, config.host, config.port, "API_PORT")

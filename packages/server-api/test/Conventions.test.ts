@@ -1,10 +1,9 @@
 import { assert, layer } from "@effect/vitest"
 import { Array, Effect } from "effect"
-import { createServer } from "node:http"
 import { connect } from "node:net"
 import { listenScoped } from "@edge-relay/server-kit/Listening"
 import { slowHead } from "@edge-relay/testkit/SlowHead"
-import { onClientError, serverOptions } from "@edge-relay/gateway/GatewayServer"
+import * as GatewayServer from "@edge-relay/gateway/GatewayServer"
 import { type Answer, ask, publicUrl, TestApi } from "@edge-relay/testkit/api/TestApi"
 import { within } from "@edge-relay/testkit/Within"
 
@@ -310,7 +309,8 @@ layer(TestApi.layer(), { excludeTestServices: true })("The API's conventions", (
       const { internalUrl } = yield* TestApi
       assert.match(yield* slowHead(Number(new URL(internalUrl).port)), /^HTTP\/1\.1 408 /)
       // The public port's time is half a minute: a shorter one here, with all else as it is.
-      const server = createServer({ ...serverOptions, headersTimeout: 100 }).on("clientError", onClientError)
+      const nothing = { handle: () => false, isFor: () => false, upgrade: () => false }
+      const server = GatewayServer.create(nothing, () => undefined, { headersTimeout: 100 })
       const port = yield* listenScoped(server, "127.0.0.1", 0, "PORT")
       assert.match(yield* slowHead(port), /^HTTP\/1\.1 408 /)
     }).pipe(Effect.scoped)

@@ -30,9 +30,7 @@ import * as net from "node:net"
 import { EdgeAccess } from "@edge-relay/gateway/access/EdgeAccess"
 import { Gateway, type GatewayOptions } from "@edge-relay/gateway/Gateway"
 import { GatewayAuth } from "@edge-relay/gateway/access/GatewayAuth"
-import { onClientError, onConnect, serverOptions } from "@edge-relay/gateway/GatewayServer"
-import { inTurn } from "@edge-relay/gateway/http/Pipeline"
-import * as RequestTarget from "@edge-relay/gateway/http/RequestTarget"
+import * as GatewayServer from "@edge-relay/gateway/GatewayServer"
 import * as RemovedEdges from "@edge-relay/gateway/access/RemovedEdges"
 import { Traffic } from "@edge-relay/gateway/traffic/Traffic"
 import { Presence } from "@edge-relay/domain/tunnels/Presence"
@@ -183,23 +181,7 @@ const make = Effect.gen(function* () {
   const audit = yield* AuditLog
   const random = yield* SecureRandom.SecureRandom
 
-  const server = http.createServer(serverOptions)
-  const notForUs = (_: http.IncomingMessage, response: http.ServerResponse) =>
-    response.writeHead(404).end("router")
-  const answer =
-    (expectsContinue: boolean) =>
-    (request: http.IncomingMessage, response: http.ServerResponse): void => {
-      RequestTarget.toOriginForm(request)
-      if (!gateway.handle(request, response, { expectsContinue })) notForUs(request, response)
-    }
-  server.on("request", (request, response) => inTurn(request, response, answer(false)))
-  server.on("checkContinue", (request, response) => inTurn(request, response, answer(true)))
-  server.on("upgrade", (request, socket, head) => {
-    RequestTarget.toOriginForm(request)
-    if (!gateway.upgrade(request, socket, head)) socket.destroy()
-  })
-  server.on("connect", onConnect)
-  server.on("clientError", onClientError)
+  const server = GatewayServer.create(gateway, (_, response) => response.writeHead(404).end("router"))
   const port = yield* listening(server)
 
   const newSession = Effect.fnUntraced(function* (
