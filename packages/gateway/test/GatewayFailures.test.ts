@@ -139,6 +139,62 @@ describe("Gateway, when somebody gives up", () => {
       }).pipe(Effect.provide(TestGateway.layer()))
   )
 
+  it.live("loses no POST to a server that closes idle connections after 300 ms and does not say so", () =>
+    Effect.gen(function* () {
+      const gateway = yield* TestGateway
+      const port = yield* rawOrigin((socket) => {
+        let closing: NodeJS.Timeout | undefined
+        let answeredAt = Number.POSITIVE_INFINITY
+        socket.once("close", () => clearTimeout(closing))
+        socket.on("data", () => {
+          // What crosses the end of the connection is lost.
+          if (performance.now() - answeredAt > 250) return socket.resetAndDestroy()
+          clearTimeout(closing)
+          answeredAt = performance.now()
+          closing = setTimeout(() => socket.end(), 300)
+          return socket.write(ok)
+        })
+      })
+      const post = Effect.fnUntraced(function* () {
+        const edgeId = yield* gateway.addEdge(port)
+        const statuses: Array<number> = []
+        for (let count = 0; count < 4; count++) {
+          statuses.push((yield* ask(gateway, `/api/edges/${edgeId}/http/`, { method: "POST" })).status)
+          yield* Effect.sleep("270 millis")
+        }
+        return statuses
+      })
+      const posts = yield* Effect.forEach(Array.from({ length: 15 }), post, { concurrency: "unbounded" })
+      assert.deepStrictEqual([...new Set(posts.flat())], [200])
+    }).pipe(Effect.provide(TestGateway.layer()))
+  )
+
+  it.live.each(["DELETE", "POST"])("never asks twice for a bare %s that an idle connection lost", (method) =>
+    Effect.gen(function* () {
+      const gateway = yield* TestGateway
+      let asked = 0
+      // It says that it keeps the connection, and closes it with the next request, done or not.
+      const port = yield* rawOrigin((socket) =>
+        socket.on("data", (chunk) => {
+          if (String(chunk).startsWith("GET ")) {
+            return socket.write("HTTP/1.1 200 OK\r\nKeep-Alive: timeout=60\r\nContent-Length: 2\r\n\r\nok")
+          }
+          asked++
+          return socket.end()
+        })
+      )
+      const edgeId = yield* gateway.addEdge(port)
+      const path = `/api/edges/${edgeId}/http/`
+      assert.strictEqual((yield* ask(gateway, path)).status, 200)
+      const answer = yield* sendRaw(
+        gateway.port,
+        `${method} ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nCookie: ${gateway.cookie}\r\n\r\n`
+      )
+      assert.match(answer, /^HTTP\/1\.1 502 [^]*"edge_reset"/)
+      assert.deepStrictEqual([asked, gateway.edge(edgeId).dialled], [1, 1])
+    }).pipe(Effect.provide(TestGateway.layer()))
+  )
+
   it.live("resets a client that could take a broken answer for a short one", () =>
     Effect.gen(function* () {
       const gateway = yield* TestGateway

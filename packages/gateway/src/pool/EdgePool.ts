@@ -25,8 +25,8 @@ export interface PoolOptions {
 /** Node's servers close idle connections after 5 s, the shortest of those that are common. */
 const defaultIdleSeconds = 5
 const maxIdleSeconds = 60
-/** A request that cannot be repeated goes over no connection that the edge may be about to close. */
-const freshMillis = 1000
+/** A server that says nothing keeps an idle connection for at least that long, and longer than word of its end takes. */
+const freshMillis = 50
 
 export class EdgePool implements ConnectionOwner {
   readonly edgeId: EdgeId
@@ -39,6 +39,9 @@ export class EdgePool implements ConnectionOwner {
   /** How often all were retired. */
   #retirements = 0
   #dialing = 0
+  /** How long idle connections have been seen to stay open, by what came of them; a hint counts until it was wrong. */
+  #provenMillis = 0
+  #isHintWrong = false
 
   constructor(edgeId: EdgeId, options: PoolOptions) {
     this.edgeId = edgeId
@@ -50,12 +53,22 @@ export class EdgePool implements ConnectionOwner {
     return this.#connections.size + this.#dialing
   }
 
-  /** An idle connection, the last used one. */
+  /**
+   * An idle connection, the last used one. A request that cannot be repeated goes over none that the edge may be about
+   * to close: it has one that has not been idle for half as long as others have stayed open.
+   */
   take(repeatable: boolean, now: number): EdgeConnection | undefined {
     const last = this.#idle.at(-1)
     if (last === undefined || last.idleUntil <= now) return undefined
-    if (!repeatable && now - last.idleSince > freshMillis) return undefined
+    this.#learn(now)
+    const sureMillis = Math.max(freshMillis, this.#provenMillis / 2)
+    if (!repeatable && now - last.idleSince > sureMillis) return undefined
     return this.#idle.pop()
+  }
+
+  #learn(now: number): void {
+    const [longest] = this.#idle
+    if (longest !== undefined) this.#provenMillis = Math.max(this.#provenMillis, now - longest.idleSince)
   }
 
   /** Opens a stream. Answers how to give up; `done` is not called after that. */
@@ -102,9 +115,12 @@ export class EdgePool implements ConnectionOwner {
     return connection
   }
 
-  onFree(connection: EdgeConnection, idleSeconds = defaultIdleSeconds): void {
+  onFree(connection: EdgeConnection, idleSeconds?: number): void {
     // A second before the edge would: what it closes as we ask is lost.
-    const seconds = Math.min(idleSeconds, maxIdleSeconds) - 1
+    const seconds = Math.min(idleSeconds ?? defaultIdleSeconds, maxIdleSeconds) - 1
+    if (idleSeconds !== undefined && !this.#isHintWrong) {
+      this.#provenMillis = Math.max(this.#provenMillis, seconds * 2000)
+    }
     if (connection.protocol === "v1" || !(seconds > 0) || this.#retired.has(connection)) {
       return connection.close()
     }
@@ -117,7 +133,12 @@ export class EdgePool implements ConnectionOwner {
     this.#connections.delete(connection)
     this.#retired.delete(connection)
     const index = this.#idle.indexOf(connection)
-    if (index !== -1) this.#idle.splice(index, 1)
+    if (index !== -1) {
+      // By the edge, or with the tunnel: sooner than we would have.
+      this.#idle.splice(index, 1)
+      this.#isHintWrong = true
+      this.#provenMillis = Math.min(this.#provenMillis, this.#options.now() - connection.idleSince)
+    }
     this.#checkEmpty()
   }
 
@@ -133,6 +154,7 @@ export class EdgePool implements ConnectionOwner {
 
   /** Closes what has been idle for too long. */
   reap(now: number): void {
+    this.#learn(now)
     const kept = this.#idle.filter(({ idleUntil }) => idleUntil > now)
     if (kept.length === this.#idle.length) return
     for (const connection of this.#idle) if (connection.idleUntil <= now) connection.close()
