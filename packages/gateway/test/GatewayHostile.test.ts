@@ -1,11 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as net from "node:net"
+import { gunzipSync, gzipSync } from "node:zlib"
 import {
   ask,
   code,
   eventually,
   httpOrigin,
+  rawOrigin,
   scriptedOrigin,
   sendRaw,
   TestGateway
@@ -92,6 +94,34 @@ describe("Gateway, hostile edges", () => {
       assert.deepStrictEqual([answer.status, code(answer), answer.broken], [502, "edge_reset", false])
       assert.include(answer.body.toString(), "a chunk without a size")
       assert.deepInclude(gateway.traffic.recent(edgeId)[0], { status: 502, cause: "edge_reset" })
+    }).pipe(Effect.provide(TestGateway.layer()))
+  )
+
+  it.live("may code the transfer, which the browser decodes, and has its trailers dropped", () =>
+    Effect.gen(function* () {
+      const gateway = yield* TestGateway
+      const coded = gzipSync("hello")
+      const edgeId = yield* gateway.addEdge(
+        yield* rawOrigin((socket) =>
+          socket.once("data", () => {
+            socket.write(
+              `HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n${coded.length.toString(16)}\r\n`
+            )
+            socket.write(coded)
+            socket.write("\r\n0\r\nX-Checked: yes\r\n\r\n")
+          })
+        )
+      )
+      const answer = yield* ask(gateway, `/api/edges/${edgeId}/http/`, {
+        headers: ["TE", "trailers", "Connection", "TE"]
+      })
+      assert.strictEqual(gunzipSync(answer.body).toString(), "hello")
+      assert.strictEqual(answer.headers["content-encoding"], "gzip")
+      assert.strictEqual(answer.headers["transfer-encoding"], "chunked")
+      assert.notInclude(
+        answer.rawHeaders.map((text) => text.toLowerCase()),
+        "x-checked"
+      )
     }).pipe(Effect.provide(TestGateway.layer()))
   )
 

@@ -108,7 +108,7 @@ const describeMounted = (operation: Operation): Operation => ({
 const edgeIdPattern = "^edge_[0-7][0-9abcdefghjkmnpqrstvwxyz]{25}$"
 
 const gatewayAnswer = {
-  description: `What the cloud answers itself: ${gatewayProblems.map(({ code, status }) => `${status} ${code}`).join(", ")}`,
+  description: `What the cloud answers itself: ${gatewayProblems.map(({ code, status }) => `${status} ${code}`).join(", ")}. What the edge answers passes as it is, but for its trailers, which are dropped.`,
   content: {
     "application/problem+json": {
       schema: {

@@ -15,7 +15,8 @@ import type { OwnHost } from "../hosts/HostRoute.ts"
 import { Patience, type PatienceLimits, type Turn } from "./Patience.ts"
 import { withoutStrayLocation } from "./Redirect.ts"
 import type { RequestHead } from "../http/RequestHead.ts"
-import { MalformedResponse, type ResponseHead } from "../http/ResponseHead.ts"
+import { MalformedResponse } from "../http/MalformedResponse.ts"
+import type { ResponseHead } from "../http/ResponseHead.ts"
 
 /**
  * One request on its way to an edge, and the answer on its way back. It ends once: with the edge's answer, with

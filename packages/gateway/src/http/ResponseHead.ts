@@ -1,7 +1,9 @@
 import { answerHeaderKinds } from "./AnswerHeaders.ts"
 import * as EdgesOwn from "./EdgesOwn.ts"
 import { namedByConnection } from "./HeaderKinds.ts"
+import { MalformedResponse } from "./MalformedResponse.ts"
 import type { Place } from "./Place.ts"
+import * as TransferCodings from "./TransferCodings.ts"
 
 /**
  * The head of what an edge answers, read strictly: an edge is a stranger, and whatever two parsers could read
@@ -23,8 +25,6 @@ export interface ResponseHead {
 /** How the end of a body is known: bytes, chunks, or the connection's end. */
 export type BodyLength = number | "chunked" | "close"
 
-export class MalformedResponse extends Error {}
-
 /** What is not in any line, CR without LF, and lines that go on in the next (obs-fold). */
 // oxlint-disable-next-line no-control-regex -- to refuse them
 const forbidden = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r[^\n]|\n[\t ]/
@@ -39,7 +39,7 @@ export const parse = (text: string, method: string, place: Place): ResponseHead 
 
   const headers: Array<string> = []
   let length: number | undefined
-  let chunked = false
+  let transferEncoding: string | undefined
   let connection: string | undefined
   let keepAliveHeader: string | undefined
   let upgrade: string | undefined
@@ -65,10 +65,7 @@ export const parse = (text: string, method: string, place: Place): ResponseHead 
         if (status !== 204 && status >= 200) headers.push(name, String(length))
         break
       case "transfer-encoding":
-        if (chunked || value.toLowerCase() !== "chunked") {
-          throw new MalformedResponse("a transfer coding that is not chunked")
-        }
-        chunked = true
+        transferEncoding = transferEncoding === undefined ? value : `${transferEncoding}, ${value}`
         break
       case "connection":
         connection = connection === undefined ? value : `${connection}, ${value}`
@@ -95,6 +92,10 @@ export const parse = (text: string, method: string, place: Place): ResponseHead 
       case "drop":
         break
     }
+  }
+  const chunked = transferEncoding !== undefined
+  if (transferEncoding !== undefined && transferEncoding !== "chunked") {
+    addContentCodings(headers, TransferCodings.beforeChunked(transferEncoding), status)
   }
   if (chunked && length !== undefined) throw new MalformedResponse("Content-Length and Transfer-Encoding")
   if (chunked && http10) throw new MalformedResponse("a transfer coding in HTTP/1.0")
@@ -153,6 +154,19 @@ const lengthOf = (value: string): number => {
   const length = /^\d{1,16}$/.test(value) ? Number(value) : Number.NaN
   if (!Number.isSafeInteger(length)) throw new MalformedResponse("a Content-Length that is not a number")
   return length
+}
+
+/**
+ * A coding of the transfer that we never asked for (RFC 9110 §10.1.4) goes on as one of the content, outermost last
+ * (§8.4): browsers decode that, and a load balancer in front does not know the other. Not of a part (206): its bytes
+ * are those of the whole content's coding.
+ */
+const addContentCodings = (headers: Array<string>, codings: ReadonlyArray<string>, status: number): void => {
+  if (codings.length === 0) return
+  if (status === 206) throw new MalformedResponse("a part with a transfer coding")
+  const at = headers.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === "content-encoding")
+  if (at === -1) headers.push("Content-Encoding", codings.join(", "))
+  else headers[at + 1] = [headers[at + 1], ...codings].join(", ")
 }
 
 const removeNamed = (headers: Array<string>, named: ReadonlySet<string>): void => {

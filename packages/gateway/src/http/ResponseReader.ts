@@ -1,5 +1,6 @@
 import type { Place } from "./Place.ts"
-import { MalformedResponse, parse, type ResponseHead } from "./ResponseHead.ts"
+import { MalformedResponse } from "./MalformedResponse.ts"
+import { parse, type ResponseHead } from "./ResponseHead.ts"
 
 /**
  * Reads one answer from an edge's connection as its bytes arrive, cut anywhere. Bodies are passed on as parts of
@@ -91,6 +92,7 @@ export class ResponseReader {
     }
     if (end === -1) {
       if (!looksLikeHead(bytes)) throw new MalformedResponse("not a status line")
+      if (hasBareCr(bytes, searched)) throw new MalformedResponse("a CR without LF in a head")
       return this.#keep(bytes)
     }
     this.#forget()
@@ -185,7 +187,16 @@ export class ResponseReader {
 /** Up to 2^48 bytes; extensions are dropped, and have no control characters (RFC 9112 §7.1.1). */
 const chunkSize = /^([\dA-Fa-f]{1,12})(?:[\t ]*;[\t\x20-\x7e\x80-\xff]*)?$/
 
+const CR = 0x0d
 const LF = 0x0a
+
+/** Nothing that follows makes it a line's end: nobody waits for that. */
+const hasBareCr = (bytes: Buffer, from: number): boolean => {
+  for (let at = bytes.indexOf(CR, from); at !== -1; at = bytes.indexOf(CR, at + 1)) {
+    if (at + 1 < bytes.length && bytes[at + 1] !== LF) return true
+  }
+  return false
+}
 
 /** Where the LF of the last line is: an empty line follows it. -1 where that has not come. */
 const headEnd = (bytes: Buffer, from: number): number => {

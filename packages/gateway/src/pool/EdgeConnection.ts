@@ -2,7 +2,7 @@ import { reset } from "@edge-relay/tunnel/Splice"
 import type { EdgeStream } from "@edge-relay/protocol/DialError"
 import type { Duplex } from "node:stream"
 import type { ResponseHead } from "../http/ResponseHead.ts"
-import { MalformedResponse } from "../http/ResponseHead.ts"
+import { MalformedResponse } from "../http/MalformedResponse.ts"
 import { ResponseReader, type ResponseSink } from "../http/ResponseReader.ts"
 
 /**

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { MalformedResponse, type ResponseHead } from "../../src/http/ResponseHead.ts"
+import { MalformedResponse } from "../../src/http/MalformedResponse.ts"
+import type { ResponseHead } from "../../src/http/ResponseHead.ts"
 import { ResponseReader } from "../../src/http/ResponseReader.ts"
 
 interface Read {
@@ -104,6 +105,25 @@ describe("ResponseReader", () => {
     assert.deepStrictEqual(read("HTTP/1.1 204 X\r\nContent-Length: 5\r\n\r\n").head?.headers, [])
   })
 
+  it("refuses at once a head whose lines end with CR alone", () => {
+    refuses("HTTP/1.1 200 OK\rContent-Length: 2\r\rok")
+    refuses("HTTP/1.1 200 OK\r\nX: a\rY: b")
+  })
+
+  it("makes a coding of the transfer one of the content", () => {
+    const encoded = (lines: string) => read(`HTTP/1.1 200 OK\r\n${lines}\r\n\r\n0\r\n\r\n`).head?.headers
+    assert.deepStrictEqual(encoded("Transfer-Encoding: gzip, chunked"), ["Content-Encoding", "gzip"])
+    assert.deepStrictEqual(encoded("Transfer-Encoding: X-Gzip\r\nTransfer-Encoding: Chunked"), [
+      "Content-Encoding",
+      "gzip"
+    ])
+    assert.deepStrictEqual(encoded("content-encoding: br\r\nTransfer-Encoding: deflate , chunked"), [
+      "content-encoding",
+      "br, deflate"
+    ])
+    assert.deepStrictEqual(encoded("Transfer-Encoding: CHUNKED"), [])
+  })
+
   it("is not done where the connection ends early", () => {
     for (let length = 0; length < chunked.length; length++) {
       assert.isFalse(read(chunked.slice(0, length)).reader.finish(), `${length} bytes`)
@@ -203,7 +223,11 @@ describe("ResponseReader", () => {
       "chunks and length",
       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n"
     ],
-    ["another coding", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"],
+    ["a coding that nobody knows", "HTTP/1.1 200 OK\r\nTransfer-Encoding: lzw, chunked\r\n\r\n0\r\n\r\n"],
+    ["a coding around the chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n"],
+    ["a coding without chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n0\r\n\r\n"],
+    ["three codings", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, gzip, chunked\r\n\r\n0\r\n\r\n"],
+    ["a part with a coding", "HTTP/1.1 206 X\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"],
     ["a coding that is almost chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"],
     [
       "a vertical tab before the coding",
