@@ -8,6 +8,7 @@ import { SignInSessionId } from "@edge-relay/domain/ids/SignInSessionId"
 import { TenantId } from "@edge-relay/domain/ids/TenantId"
 import { UserId } from "@edge-relay/domain/ids/UserId"
 import { SignInSessions } from "@edge-relay/domain/sign-in/SignInSessions"
+import * as SignInSessionsMemory from "@edge-relay/domain/sign-in/SignInSessionsMemory"
 import { Database } from "@edge-relay/storage/database/Database"
 import * as SignInSessionsSql from "@edge-relay/storage/sign-in/SignInSessionsSql"
 import { Clock, Context, Effect, Layer, Option, Redacted } from "effect"
@@ -159,9 +160,9 @@ const signInCost = (name: string, sessions: Layer.Layer<SignInSessions, unknown>
 
 await Effect.runPromise(
   Effect.gen(function* () {
-    yield* checkWith("memory", SignInSessions.layerMemory)
+    yield* checkWith("memory", SignInSessionsMemory.layer)
     yield* checkWith("SQLite", sqlite)
-    yield* signInCost("memory", SignInSessions.layerMemory)
+    yield* signInCost("memory", SignInSessionsMemory.layer)
     yield* signInCost("SQLite", sqlite)
   })
 )

@@ -135,7 +135,7 @@ const seed = async (databaseUrl: string, sessionKey: Buffer) => {
       {
         state: "",
         nonce: "",
-        codeVerifier: "",
+        codeVerifier: "verifier",
         returnTo: "/",
         startedAt: now,
         browser: cookie.idHash,

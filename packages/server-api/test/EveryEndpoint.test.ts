@@ -2,7 +2,7 @@ import { assert, describe, it, layer } from "@effect/vitest"
 import * as MemoryStorage from "@edge-relay/domain/MemoryStorage"
 import { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 import { TenantId } from "@edge-relay/domain/ids/TenantId"
-import { SignInSessions } from "@edge-relay/domain/sign-in/SignInSessions"
+import * as SignInSessionsMemory from "@edge-relay/domain/sign-in/SignInSessionsMemory"
 import { TestApi } from "@edge-relay/testkit/api/TestApi"
 import type { Walked } from "@edge-relay/testkit/contract/EveryEndpoint"
 import * as Walk from "@edge-relay/testkit/contract/EveryEndpointContract"
@@ -68,7 +68,7 @@ const suite = (name: string, storage: Parameters<typeof TestApi.layerOn>[0]) =>
     }
   )
 
-suite("memory", Layer.merge(MemoryStorage.layer, SignInSessions.layerMemory))
+suite("memory", Layer.merge(MemoryStorage.layer, SignInSessionsMemory.layer))
 
 suite("SQLite", Layer.unwrap(Effect.map(temporaryFolder, (folder) => layerUrl(`sqlite:${folder}/relay.db`))))
 

@@ -7,7 +7,7 @@ import * as MemoryStorage from "@edge-relay/domain/MemoryStorage"
 import { PairingCodes } from "@edge-relay/domain/pairing/PairingCodes"
 import { PairingRequests } from "@edge-relay/domain/pairing/PairingRequests"
 import { SessionTokens } from "@edge-relay/domain/tunnels/SessionTokens"
-import { SignInSessions } from "@edge-relay/domain/sign-in/SignInSessions"
+import * as SignInSessionsMemory from "@edge-relay/domain/sign-in/SignInSessionsMemory"
 import { StorageUnavailable } from "@edge-relay/domain/StorageUnavailable"
 import { type Context, Effect, Layer } from "effect"
 import { ask, TestApi } from "@edge-relay/testkit/api/TestApi"
@@ -36,7 +36,7 @@ const storage = Layer.mergeAll(
   away(PairingCodes),
   away(PairingRequests),
   away(SessionTokens)
-).pipe(Layer.provideMerge(Layer.merge(MemoryStorage.layer, SignInSessions.layerMemory)))
+).pipe(Layer.provideMerge(Layer.merge(MemoryStorage.layer, SignInSessionsMemory.layer)))
 
 layer(TestApi.layerOn(storage, { EDGE_DOMAIN: "edges.test" }), { excludeTestServices: true })(
   "While the database is away",

@@ -9,8 +9,9 @@ import { Clock, Effect, Option } from "effect"
 import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { SessionCookie } from "../session/SessionCookie.ts"
+import { loginPath } from "../sign-in/ReturnTo.ts"
 import { respond } from "../sign-in/SignInPage.ts"
-import { storageUnavailable, tell } from "../sign-in/Telling.ts"
+import { storageUnavailable, tell, unlessHead } from "../sign-in/Telling.ts"
 import { EdgeHostSeal } from "./EdgeHostSeal.ts"
 
 /** Where an edge's host takes the ticket. All below `/.edge-relay/` on such a host is ours. */
@@ -47,7 +48,7 @@ export const layer = ({ edgeDomain, publicUrl }: EdgeHostOptions) =>
           cookie === undefined ? Option.none<SignInSession>() : yield* sessions.find(cookie.idHash)
         if (cookie === undefined || Option.isNone(session)) {
           return after === undefined
-            ? redirect(signInUrl(`${request.url}&after=sign-in`))
+            ? redirect(loginPath(`${request.url}&after=sign-in`))
             : notSignedIn(request)
         }
         const found = yield* edges.get(session.value.tenantId, named.edgeId).pipe(
@@ -73,8 +74,13 @@ export const layer = ({ edgeDomain, publicUrl }: EdgeHostOptions) =>
           if (mode !== undefined && mode !== "navigate") {
             return yield* new Problem.InvalidRequest({ detail: "Edges are opened by navigating to them." })
           }
-          return yield* enter(query, request).pipe(
-            Effect.catchTag("StorageUnavailable", (error) => tell(error, storageUnavailable(), request))
+          return yield* unlessHead(
+            request,
+            enter(query, request).pipe(
+              Effect.catchTag("StorageUnavailable", (error) =>
+                tell(error, storageUnavailable(), request, request.url)
+              )
+            )
           )
         })
       })
@@ -87,16 +93,13 @@ const redirect = (location: string) =>
     headers: { location, "cache-control": "no-store", "referrer-policy": "no-referrer" }
   })
 
-const signInUrl = (returnTo: string): string =>
-  `/api/auth/login?${new URLSearchParams({ returnTo }).toString()}`
-
 /** Who comes from the provider and has no session here would be sent there again, for ever. */
 const notSignedIn = ({ url }: HttpServerRequest.HttpServerRequest) =>
   respond({
     status: 400,
     title: "You are not signed in",
     text: "The sign-in is over, or your browser keeps no cookies here.",
-    action: { label: "Sign in again", href: signInUrl(url) }
+    action: { label: "Sign in again", href: loginPath(url) }
   })
 
 /**

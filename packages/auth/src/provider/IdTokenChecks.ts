@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto"
 import type { JWTPayload } from "jose"
+import type { ProviderLogout } from "@edge-relay/domain/sign-in/SignInSession"
 
 /**
  * Judgement, apart from the network: what a token must say beyond what `openid-client` and `jose` check. Each
@@ -95,16 +96,6 @@ export const checkRefreshed = (
   return checkIdToken(claims, header, accessToken, expected)
 }
 
-/** What a logout token asks for. */
-export interface LogoutNotice {
-  readonly issuer: string
-  readonly subject: string | null
-  readonly sid: string | null
-  readonly jti: string
-  /** Until when its `jti` must be remembered, in milliseconds. */
-  readonly expiresAt: number
-}
-
 const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
 
 /** OpenID Connect Back-Channel Logout 1.0 §2.6, after signature, `iss` and `aud`. */
@@ -112,12 +103,13 @@ export const readLogoutToken = (
   claims: JWTPayload,
   header: { readonly typ?: string | undefined },
   time: Time
-): LogoutNotice | string => {
-  // Recommended by §2.4; required here, so that no other token passes for one (RFC 8725 §3.11, ASVS 5 10.5.5).
-  if (header.typ?.toLowerCase().replace(/^application\//, "") !== "logout+jwt") return "typ"
+): ProviderLogout | string => {
+  // §2.4 recommends the first; common providers send one of the others. What tells it from an ID token is below.
+  const type = header.typ?.toLowerCase().replace(/^application\//, "")
+  if (type !== "logout+jwt" && type !== "jwt" && type !== undefined) return "typ"
   const failed = checkTime(claims, time)
   if (failed !== undefined) return failed
-  const { iss, jti, exp, sub } = claims
+  const { iss, jti, exp, iat, sub } = claims
   const { events, sid } = claims
   if (!isObject(events) || !isObject(events[logoutEvent])) return "events"
   // An ID token has one, and must not pass for a logout token.
@@ -126,12 +118,13 @@ export const readLogoutToken = (
   if (sub !== undefined && !isSubject(sub)) return "sub"
   if (sid !== undefined && !isSid(sid)) return "sid"
   if (sub === undefined && sid === undefined) return "sub"
-  if (typeof iss !== "string" || exp === undefined) return "iss"
+  if (typeof iss !== "string" || exp === undefined || iat === undefined) return "iss"
   return {
     issuer: iss,
     subject: sub ?? null,
     sid: sid ?? null,
     jti,
+    issuedAt: iat,
     expiresAt: (exp + time.toleranceSeconds) * 1000
   }
 }

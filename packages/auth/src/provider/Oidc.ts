@@ -1,3 +1,4 @@
+import type { ProviderLogout } from "@edge-relay/domain/sign-in/SignInSession"
 import { Clock, Context, Duration, Effect, Layer, Schedule, Schema } from "effect"
 import { decodeJwt, type JWTPayload, jwtVerify, type JWTVerifyResult } from "jose"
 import * as client from "openid-client"
@@ -8,14 +9,13 @@ import {
   checkRefreshed,
   defaultClockToleranceSeconds,
   isAboutTime,
-  type LogoutNotice,
   readLogoutToken
 } from "./IdTokenChecks.ts"
 import { makeHealing } from "./internal/healing.ts"
 import { idTokenOf } from "./internal/tokenAnswer.ts"
 import { fromClient, ProviderRefused, ProviderUnavailable } from "./OidcError.ts"
 import { algorithms, type Asker } from "./ProviderKeys.ts"
-import { type ProviderIdentity, readIdentity } from "./ProviderIdentity.ts"
+import { type ProviderIdentity, readIdentity, tenantClaims } from "./ProviderIdentity.ts"
 import { ProviderTokens } from "./ProviderTokens.ts"
 import { completeClaims } from "./Userinfo.ts"
 
@@ -51,6 +51,13 @@ export interface Grant {
   readonly refreshAt: number | null
 }
 
+/** A sign-in that the provider has done its part of. */
+export interface SignedIn extends Grant {
+  readonly identity: ProviderIdentity
+  /** When the ID token was made, by the provider's clock, in seconds since 1970. */
+  readonly issuedAt: number
+}
+
 /** The provider is spoken to in the clear, and browsers come by https. */
 export class InsecureIssuer extends Schema.TaggedError<InsecureIssuer>()("InsecureIssuer", {
   issuer: Schema.String
@@ -77,7 +84,7 @@ export class Oidc extends Context.Service<
     readonly callback: (
       parameters: URLSearchParams,
       attempt: Attempt
-    ) => Effect.Effect<Grant & { readonly identity: ProviderIdentity }, ProviderRefused | ProviderUnavailable>
+    ) => Effect.Effect<SignedIn, ProviderRefused | ProviderUnavailable>
     readonly refresh: (
       tokens: ProviderTokens,
       former: { readonly issuer: string; readonly subject: string }
@@ -88,7 +95,7 @@ export class Oidc extends Context.Service<
     readonly endSessionUrl: (idToken: string) => Effect.Effect<string | null, ProviderUnavailable>
     readonly readLogoutToken: (
       token: string
-    ) => Effect.Effect<LogoutNotice, ProviderRefused | ProviderUnavailable>
+    ) => Effect.Effect<ProviderLogout, ProviderRefused | ProviderUnavailable>
   }
 >()("@edge-relay/auth/provider/Oidc") {
   static readonly layer = (options: OidcOptions) =>
@@ -154,7 +161,7 @@ const make = Effect.fnUntraced(function* (options: OidcOptions) {
 
   const identify = Effect.fnUntraced(function* (idToken: JWTPayload, accessToken: string) {
     const { configuration, metadata } = yield* provider
-    const wanted = ["name", "email", ...(tenantClaim === undefined ? [] : [tenantClaim])]
+    const wanted = ["name", "email", ...tenantClaims(tenantClaim)]
     const { claims, failure } = yield* completeClaims(configuration, idToken, accessToken, wanted)
     const identity = readIdentity(metadata.issuer, claims, tenantClaim)
     if (identity !== undefined) return identity
@@ -211,7 +218,8 @@ const make = Effect.fnUntraced(function* (options: OidcOptions) {
           : "nonce"
       if (failed !== undefined) return yield* untrusted(failed)
       const identity = yield* identify(payload, answer.access_token)
-      return { ...grantOf(answer, idToken, null, now), identity }
+      // `checkIdToken` wants it.
+      return { ...grantOf(answer, idToken, null, now), identity, issuedAt: payload.iat ?? 0 }
     }),
 
     refresh: Effect.fn("Oidc.refresh")(function* (tokens, former) {

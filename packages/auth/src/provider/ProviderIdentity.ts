@@ -14,6 +14,10 @@ export interface ProviderIdentity {
 /** A name that fits a page and a log line. */
 const maxText = 256
 
+/** The claims that say which tenant somebody belongs to: an address counts as far as the provider has verified it. */
+export const tenantClaims = (tenantClaim: string | undefined): ReadonlyArray<string> =>
+  tenantClaim === undefined ? [] : tenantClaim === "email" ? ["email", "email_verified"] : [tenantClaim]
+
 /** Reads checked claims. Undefined where they lack the tenant: nobody is put into a tenant by default. */
 export const readIdentity = (
   issuer: string,
@@ -21,7 +25,9 @@ export const readIdentity = (
   tenantClaim: string | undefined
 ): ProviderIdentity | undefined => {
   const subject = claims["sub"]
-  const tenant = tenantClaim === undefined ? null : text(claims[tenantClaim])
+  // Anybody can claim an address. Providers that say nothing of it give addresses that they manage themselves.
+  const isUnverified = tenantClaim === "email" && /^false$/i.test(String(claims["email_verified"]))
+  const tenant = tenantClaim === undefined || isUnverified ? null : text(claims[tenantClaim])
   if (typeof subject !== "string" || (tenantClaim !== undefined && tenant === null)) return undefined
   return {
     issuer,

@@ -11,7 +11,7 @@ import { type Redirect, SignIn } from "./SignIn.ts"
 import type { TooManySignIns } from "./SignInError.ts"
 import type { Origin } from "./SignInRecords.ts"
 import { pageOf } from "./SignInPage.ts"
-import { orUnavailable, storageUnavailable, tell, withHeader } from "./Telling.ts"
+import { orUnavailable, storageUnavailable, tell, unlessHead, withHeader } from "./Telling.ts"
 
 /** The handlers of sign-in: what browsers are sent through, and what a signed-in person's page asks. */
 export const layer = Layer.suspend(() => Layer.mergeAll(layerSignIn, layerAuth))
@@ -37,18 +37,35 @@ const layerSignIn = HttpApiBuilder.group(
 
     return handlers.handleAll({
       login: ({ query, request }) =>
-        signIn
-          .begin(cookies.verify(request.headers["cookie"]), query.returnTo, origin(request))
-          .pipe(Effect.map(redirect), Effect.catchTags(common(request))),
+        unlessHead(
+          request,
+          signIn
+            .begin(cookies.verify(request.headers["cookie"]), query.returnTo, origin(request))
+            .pipe(Effect.map(redirect), Effect.catchTags(common(request, query.returnTo)))
+        ),
 
       callback: ({ request }) =>
-        signIn.callback(cookies.verify(request.headers["cookie"]), parameters(request), origin(request)).pipe(
-          Effect.map(redirect),
-          Effect.catchTags({
-            ...common(request),
-            SignInFailed: (error) =>
-              tell(error, new Problem.SignInFailed({ detail: pageOf(error).text }), request)
-          })
+        unlessHead(
+          request,
+          signIn
+            .callback(cookies.verify(request.headers["cookie"]), parameters(request), origin(request))
+            .pipe(
+              Effect.map(redirect),
+              Effect.catchTags({
+                ...common(request),
+                ProviderUnavailable: (error) =>
+                  Effect.flatMap(signIn.returnTo(parameters(request)), (returnTo) =>
+                    common(request, returnTo).ProviderUnavailable(error)
+                  ),
+                SignInFailed: (error) =>
+                  tell(
+                    error,
+                    new Problem.SignInFailed({ detail: pageOf(error).text }),
+                    request,
+                    error.returnTo
+                  )
+              })
+            )
         ),
 
       backchannelLogout: ({ payload, request }) =>
@@ -136,18 +153,20 @@ const parameters = ({ url }: HttpServerRequest.HttpServerRequest) => {
 }
 
 /** What may go wrong with each of these, and is nobody's fault who asks. */
-const common = (request: HttpServerRequest.HttpServerRequest) => ({
+const common = (request: HttpServerRequest.HttpServerRequest, returnTo?: string) => ({
   ProviderUnavailable: (error: ProviderUnavailable) =>
     tell(
       error,
       new Problem.ProviderUnavailable({ detail: error.fault ?? "The identity provider does not answer." }),
-      request
+      request,
+      returnTo
     ),
   TooManySignIns: (error: TooManySignIns) =>
     tell(
       error,
       new Problem.TooManyRequests({ detail: `Try again in ${error.retryAfterSeconds} s.` }),
-      request
+      request,
+      returnTo
     ),
-  StorageUnavailable: (error: StorageUnavailable) => tell(error, storageUnavailable(), request)
+  StorageUnavailable: (error: StorageUnavailable) => tell(error, storageUnavailable(), request, returnTo)
 })

@@ -18,3 +18,7 @@ export const safeReturnTo = (returnTo: string | undefined, publicUrl: URL): stri
   // "/.//host" is a path before it is resolved and a host after that.
   return path.startsWith("//") ? "/" : path
 }
+
+/** Where a sign-in begins that is to lead there. */
+export const loginPath = (returnTo: string): string =>
+  `/api/auth/login?${new URLSearchParams({ returnTo }).toString()}`

@@ -1,6 +1,10 @@
 import { SignInSessionId } from "@edge-relay/domain/ids/SignInSessionId"
 import { type CurrentUser } from "@edge-relay/domain/sign-in/CurrentUser"
-import type { SignInSession, TakenSignIn } from "@edge-relay/domain/sign-in/SignInSession"
+import {
+  SignedOutMeanwhile,
+  type SignInSession,
+  type TakenSignIn
+} from "@edge-relay/domain/sign-in/SignInSession"
 import { SignInSessions } from "@edge-relay/domain/sign-in/SignInSessions"
 import type { StorageUnavailable } from "@edge-relay/domain/StorageUnavailable"
 import * as TypeId from "@edge-relay/domain/ids/TypeId"
@@ -10,7 +14,7 @@ import { tenantId, userId } from "./Identity.ts"
 import { Oidc } from "../provider/Oidc.ts"
 import type { ProviderRefused, ProviderUnavailable } from "../provider/OidcError.ts"
 import { seal, unseal } from "../provider/ProviderTokens.ts"
-import { safeReturnTo } from "./ReturnTo.ts"
+import { loginPath, safeReturnTo } from "./ReturnTo.ts"
 import { SessionCookie, type VerifiedCookie } from "../session/SessionCookie.ts"
 import { LogoutRefused, type SignInFailed, type TooManySignIns } from "./SignInError.ts"
 import * as Metrics from "./SignInMetrics.ts"
@@ -49,6 +53,8 @@ export class SignIn extends Context.Service<
       parameters: URLSearchParams,
       origin: Origin
     ) => Effect.Effect<Redirect, SignInFailed | ProviderUnavailable | TooManySignIns | StorageUnavailable>
+    /** Where the sign-in of these parameters' state was to lead; "/" where that is not known. */
+    readonly returnTo: (parameters: URLSearchParams) => Effect.Effect<string>
     /** Ends this session; answers where to sign out of the provider, where that can be known. */
     readonly end: (cookie: VerifiedCookie, origin: Origin) => Effect.Effect<string | null, StorageUnavailable>
     readonly backchannel: (
@@ -109,7 +115,7 @@ const make = Effect.fnUntraced(function* (options: SignInOptions) {
     parameters: URLSearchParams,
     origin: Origin
   ) {
-    const { identity, refreshAt, tokens } = yield* oidc.callback(parameters, taken)
+    const { identity, issuedAt, refreshAt, tokens } = yield* oidc.callback(parameters, taken)
     const { issuer, subject } = identity
     const cookie = cookies.issue()
     const createdAt = yield* Clock.currentTimeMillis
@@ -134,6 +140,12 @@ const make = Effect.fnUntraced(function* (options: SignInOptions) {
       sealed: seal(cookie.id, tokens),
       refreshAt
     })
+    const { startedAt } = taken
+    if (yield* sessions.isLoggedOut(session, { issuedAt, startedAt })) {
+      yield* sessions.end(session.idHash, "provider")
+      yield* revokeQuietly(tokens.refreshToken)
+      return yield* new SignedOutMeanwhile()
+    }
     yield* Metrics.signInDone
     yield* record(
       { action: "sign_in.done", outcome: "success", detail: session.id, ...owner(session) },
@@ -161,14 +173,21 @@ const make = Effect.fnUntraced(function* (options: SignInOptions) {
 
     callback: Effect.fn("SignIn.callback")(function* (cookie, parameters, origin) {
       yield* limit("callback", origin)
-      const [state, ...more] = parameters.getAll("state")
+      const state = stateOf(parameters)
       const taken =
-        cookie === undefined || state === undefined || more.length > 0
+        cookie === undefined || state === undefined
           ? Option.none<TakenSignIn>()
           : yield* sessions.takePending(cookie.idHash, state)
       if (Option.isNone(taken)) {
-        if (yield* isSignedIn(cookie)) return { location: "/", cookie: undefined }
-        return yield* fail("unknown", more.length > 0 ? "state_doubled" : "state", "/", origin)
+        const found = state === undefined ? Option.none() : yield* sessions.remembered(state)
+        const { isOpen, returnTo } = Option.getOrElse(found, () => ({ returnTo: "/", isOpen: false }))
+        if (yield* isSignedIn(cookie)) return { location: returnTo, cookie: undefined }
+        // Tabs that are restored at once are given a cookie each, of which the browser keeps one. The sign-in of
+        // another cookie is not finished here, since anybody could have begun it: this browser begins its own.
+        if (cookie !== undefined && isOpen) return { location: loginPath(returnTo), cookie: undefined }
+        const doubled = parameters.getAll("state").length > 1
+        const reason = cookie === undefined ? "no_cookie" : "unknown"
+        return yield* fail(reason, doubled ? "state_doubled" : "state", returnTo, origin)
       }
       const { returnTo } = taken.value
       const refused = ({ code, reason }: ProviderRefused) => fail(reason, code, returnTo, origin)
@@ -180,6 +199,16 @@ const make = Effect.fnUntraced(function* (options: SignInOptions) {
         })
       )
     }),
+
+    returnTo: (parameters) => {
+      const state = stateOf(parameters)
+      if (state === undefined) return Effect.succeed("/")
+      return sessions.remembered(state).pipe(
+        Effect.map((found) => (Option.isSome(found) ? found.value.returnTo : "/")),
+        // The page that it is for tells of something worse.
+        Effect.orElseSucceed(() => "/")
+      )
+    },
 
     end: Effect.fn("SignIn.end")(function* (cookie, origin) {
       const ended = yield* sessions.end(cookie.idHash, "signed_out")
@@ -206,9 +235,9 @@ const make = Effect.fnUntraced(function* (options: SignInOptions) {
         "ProviderRefused",
         ({ code }) => refuse(code)
       )
-      const first = yield* sessions.useOnce(JSON.stringify([notice.issuer, notice.jti]), notice.expiresAt)
-      if (!first) return yield* refuse("jti")
-      const ended = yield* sessions.endByProvider(notice.issuer, notice)
+      const found = yield* sessions.endByProvider(notice)
+      if (Option.isNone(found)) return yield* refuse("jti")
+      const ended = found.value
       yield* Metrics.backchannelCalled("done")
       yield* record(
         { action: "sign_in.backchannel_logout", outcome: "success", detail: `${ended.length} ended` },
@@ -232,6 +261,12 @@ const make = Effect.fnUntraced(function* (options: SignInOptions) {
     refresh
   })
 })
+
+/** RFC 6749 §3.1: a parameter is sent once. */
+const stateOf = (parameters: URLSearchParams): string | undefined => {
+  const [state, ...more] = parameters.getAll("state")
+  return more.length > 0 ? undefined : state
+}
 
 /** A browser names itself in what could be anything. */
 const printable = (userAgent: string) => userAgent.replace(/[^\x20-\x7e]/g, "").slice(0, 256)

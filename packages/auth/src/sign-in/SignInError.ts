@@ -3,11 +3,19 @@ import { Schema } from "effect"
 /**
  * A sign-in that did not succeed, for a reason that a person can be told.
  *
- * `unknown`: no such sign-in is under way in this browser (expired, used already, begun elsewhere). `signed_out`:
- * the browser signed out meanwhile. The others are the provider's: see `ProviderRefused`.
+ * `unknown`: no such sign-in is under way in this browser (expired, used already). `no_cookie`: the browser sent none
+ * of ours, so that nobody can tell whether it began the sign-in. `signed_out`: it was signed out meanwhile. The others are the provider's: see `ProviderRefused`.
  */
 export class SignInFailed extends Schema.TaggedError<SignInFailed>()("SignInFailed", {
-  reason: Schema.Literals(["unknown", "signed_out", "denied", "refused", "untrusted", "no_tenant"]),
+  reason: Schema.Literals([
+    "unknown",
+    "no_cookie",
+    "signed_out",
+    "denied",
+    "refused",
+    "untrusted",
+    "no_tenant"
+  ]),
   /** The check that failed, or the provider's error code. */
   code: Schema.String,
   /** Where the person wanted to go, for trying again. */

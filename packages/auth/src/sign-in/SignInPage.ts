@@ -3,6 +3,7 @@ import { HttpServerResponse } from "effect/http"
 import type { ProviderUnavailable } from "../provider/OidcError.ts"
 import * as PlainPage from "./PlainPage.ts"
 import { escapeHtml } from "./PlainPage.ts"
+import { loginPath } from "./ReturnTo.ts"
 import type { SignInFailed, TooManySignIns } from "./SignInError.ts"
 
 /** Pages for people, where something went wrong: what happened, and one thing to do. */
@@ -34,12 +35,10 @@ export const wantsPage = (accept: string | undefined): boolean => accept?.includ
 
 export type Failure = SignInFailed | ProviderUnavailable | TooManySignIns | StorageUnavailable
 
-const again = (returnTo: string) => ({
-  label: "Sign in again",
-  href: `/api/auth/login?${new URLSearchParams({ returnTo }).toString()}`
-})
+const again = (returnTo: string) => ({ label: "Sign in again", href: loginPath(returnTo) })
 
-export const pageOf = (error: Failure): SignInPage => {
+/** `returnTo`: where the person wanted to go, as far as it is known. */
+export const pageOf = (error: Failure, returnTo = "/"): SignInPage => {
   switch (error._tag) {
     case "SignInFailed":
       return { status: 400, ...failures[error.reason], action: again(error.returnTo) }
@@ -49,28 +48,28 @@ export const pageOf = (error: Failure): SignInPage => {
           status: 503,
           title: "Signing in is not set up right",
           text: `Whoever runs this server can put it right: ${error.fault}.`,
-          action: again("/")
+          action: again(returnTo)
         }
       }
       return {
         status: 503,
         title: "The identity provider does not answer",
         text: "Signing in is not possible at the moment. This is not about your account.",
-        action: again("/")
+        action: again(returnTo)
       }
     case "TooManySignIns":
       return {
         status: 429,
         title: "Too many sign-ins",
         text: `There were too many sign-ins from your network. Try again in ${error.retryAfterSeconds} seconds.`,
-        action: again("/")
+        action: again(returnTo)
       }
     case "StorageUnavailable":
       return {
         status: 503,
         title: "Signing in is not possible right now",
         text: "The server cannot reach its database. Nothing was changed.",
-        action: again("/")
+        action: again(returnTo)
       }
   }
 }
@@ -82,9 +81,13 @@ const failures: {
     title: "This sign-in has expired",
     text: "It took longer than ten minutes, was used already, or was begun in another browser."
   },
+  no_cookie: {
+    title: "Your browser did not send our cookie",
+    text: "Signing in needs a cookie of this site. Allow cookies here, and finish in the browser where you began."
+  },
   signed_out: {
     title: "You have signed out",
-    text: "You signed out in another tab while this sign-in was under way."
+    text: "You signed out, here or at the identity provider, while this sign-in was under way."
   },
   denied: {
     title: "You are not signed in",

@@ -26,6 +26,9 @@ export interface PerMinute {
 /** A person signs in a few times a day, but many can be behind one address; a provider logs out whole companies. */
 const defaultPerMinute = { begin: 60, callback: 60, backchannel: 600 }
 
+/** Kinds of entries that are counted apart. */
+const maxCounts = 200
+
 /** Limits by address, and what is written down of sign-ins: audit log, metrics, log lines. */
 export const makeRecords = Effect.fnUntraced(function* (given: PerMinute = {}) {
   const audit = yield* AuditLog
@@ -57,11 +60,39 @@ export const makeRecords = Effect.fnUntraced(function* (given: PerMinute = {}) {
       )
 
   /** What happened has happened: it is not undone because it could not be written down. */
-  const record = (entry: NewAuditEntry, { address, requestId }: Origin) =>
-    Effect.ignore(audit.record({ ...entry, address, requestId }), {
+  const write = (entry: NewAuditEntry) =>
+    Effect.ignore(audit.record(entry), {
       log: "Error",
       message: "a sign-in could not be written to the audit log"
     })
+
+  /** Of nobody in particular, since the last minute. Whoever has no account must not fill the log. */
+  const counts = new Map<string, { readonly entry: NewAuditEntry; count: number }>()
+
+  const writeCounts = Effect.suspend(() => {
+    const counted = Array.from(counts.values())
+    counts.clear()
+    return Effect.forEach(
+      counted,
+      ({ count, entry }) => write({ ...entry, detail: `${entry.detail ?? ""} ${count} in a minute`.trim() }),
+      { discard: true }
+    )
+  })
+  yield* writeCounts.pipe(Effect.delay(Duration.minutes(1)), Effect.forever, Effect.forkScoped)
+  yield* Effect.addFinalizer(() => writeCounts)
+
+  const record = (entry: NewAuditEntry, { address, requestId }: Origin) => {
+    if (entry.tenantId !== undefined) return write({ ...entry, address, requestId })
+    return Effect.sync(() => {
+      const { action, detail, outcome } = entry
+      const key = JSON.stringify([action, outcome, detail])
+      // Codes are a provider's, and past some hundreds somebody's play with them.
+      const found =
+        counts.get(key) ?? (counts.size < maxCounts ? undefined : Array.from(counts.values()).at(-1))
+      if (found === undefined) counts.set(key, { entry, count: 1 })
+      else found.count++
+    })
+  }
 
   const owner = ({ tenantId, userId }: SignedInUser) => ({ tenantId, actor: userId })
 

@@ -15,13 +15,28 @@ export const withHeader = (name: string, value: string) =>
 export const tell = Effect.fnUntraced(function* <Problem>(
   failure: Failure,
   problem: Problem,
-  request: HttpServerRequest.HttpServerRequest
+  request: HttpServerRequest.HttpServerRequest,
+  returnTo?: string
 ) {
   const seconds =
     "retryAfterSeconds" in failure ? failure.retryAfterSeconds : StorageUnavailable.retryAfterSeconds
   if (failure._tag !== "SignInFailed") yield* withHeader("retry-after", String(seconds))
-  return wantsPage(request.headers["accept"]) ? respond(pageOf(failure)) : yield* Effect.fail(problem)
+  return wantsPage(request.headers["accept"])
+    ? respond(pageOf(failure, returnTo))
+    : yield* Effect.fail(problem)
 })
+
+/**
+ * For what changes something though it is a GET, as sign-in has to: a HEAD, which link checkers and previews send,
+ * must not (RFC 9110 §9.2.1).
+ */
+export const unlessHead = <E, R>(
+  request: HttpServerRequest.HttpServerRequest,
+  answer: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
+) =>
+  request.method === "HEAD"
+    ? Effect.succeed(HttpServerResponse.empty({ status: 405, headers: { allow: "GET" } }))
+    : answer
 
 export const storageUnavailable = () =>
   new Problem.StorageUnavailable({ detail: "The database does not answer. Nothing was changed." })

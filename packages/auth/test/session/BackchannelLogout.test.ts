@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Metric } from "effect"
 import { UnsecuredJWT, type JWTPayload } from "jose"
-import { request } from "@edge-relay/testkit/auth/Browser"
-import { signedInBrowser, start } from "@edge-relay/testkit/auth/Hostile"
-import { newKeyPair, seconds } from "@edge-relay/testkit/auth/HostileProvider"
+import { Browser, request } from "@edge-relay/testkit/auth/Browser"
+import { eventually } from "@edge-relay/testkit/auth/eventually"
+import { assertPage, signedInBrowser, start } from "@edge-relay/testkit/auth/Hostile"
+import { json, newKeyPair, seconds } from "@edge-relay/testkit/auth/HostileProvider"
 
 const event = "http://schemas.openid.net/event/backchannel-logout"
 
@@ -120,10 +121,64 @@ describe("back-channel logout", () => {
   refused("with neither sub nor sid", ({ sub: _sub, sid: _sid, ...claims }) => claims)
   refused("whose sub is no text", (claims) => ({ ...claims, sub: 7 as unknown as string }))
   refused("whose sid is no text", (claims) => ({ ...claims, sid: 7 }))
-  refused("without a type", (claims) => claims, { typ: undefined })
-  refused("of another type", (claims) => claims, { typ: "JWT" })
   refused("of an access token's type", (claims) => claims, { typ: "at+jwt" })
   refused("with an unknown key id", (claims) => claims, { kid: "unknown" })
+
+  for (const typ of [undefined, "JWT", "jwt", "logout+jwt", "application/logout+jwt"]) {
+    it.live(`takes a token of type ${typ ?? "none"}`, () =>
+      Effect.gen(function* () {
+        const app = yield* start()
+        const browser = yield* signedInBrowser(app)
+        const token = yield* app.provider.logoutToken((claims) => claims, { typ })
+        assert.strictEqual((yield* app.backchannel(token)).status, 200)
+        assert.strictEqual((yield* app.me(browser)).status, 401)
+      })
+    )
+  }
+
+  for (const [what, named] of [
+    ["the subject", ({ sid: _sid, ...claims }: JWTPayload) => claims],
+    ["the provider's session", ({ sub: _sub, ...claims }: JWTPayload) => claims]
+  ] as const) {
+    it.live(`that names ${what} ends a sign-in whose callback is under way`, () =>
+      Effect.gen(function* () {
+        const app = yield* start()
+        const browser = new Browser()
+        const callback = yield* app.toCallback(browser)
+        let logOut = () => {}
+        const reached = new Promise<void>((resolve) => (logOut = resolve))
+        let goOn = () => {}
+        const loggedOut = new Promise<void>((resolve) => (goOn = resolve))
+        app.provider.behave.token = async (honest) => {
+          logOut()
+          await loggedOut
+          return json(honest)
+        }
+        const [answer] = yield* Effect.all(
+          [
+            browser.fetch(callback),
+            Effect.gen(function* () {
+              yield* Effect.promise(() => reached)
+              assert.strictEqual((yield* app.backchannel(yield* app.provider.logoutToken(named))).status, 200)
+              goOn()
+            })
+          ],
+          { concurrency: "unbounded" }
+        )
+        assertPage(answer, 400, "You have signed out")
+        assert.strictEqual(yield* app.sessions.count, 0)
+        // The refresh token that nobody will use is taken back.
+        yield* eventually(
+          "it is revoked",
+          Effect.sync(() => app.provider.to("/revoke").length === 1)
+        )
+        app.provider.behave.token = (honest) => json(honest)
+        app.provider.behave.sid = "session-2"
+        assert.strictEqual((yield* app.signIn(browser)).status, 302)
+        assert.strictEqual((yield* app.me(browser)).status, 200)
+      })
+    )
+  }
 
   it.live("refuses a token that is not signed, or by another key", () =>
     Effect.gen(function* () {

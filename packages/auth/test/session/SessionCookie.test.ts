@@ -56,7 +56,7 @@ describe("SessionCookie", () => {
         `x${pair}`,
         pair.replace("=", " ="),
         pair.replace("=", "= "),
-        `${"a=b; ".repeat(4000)}${pair}`
+        `${"a=b; ".repeat(20_000)}${pair}`
       ]) {
         assert.isUndefined(cookie.verify(header))
       }

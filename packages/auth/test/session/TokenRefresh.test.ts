@@ -1,4 +1,5 @@
 import { SignInSessions } from "@edge-relay/domain/sign-in/SignInSessions"
+import * as SignInSessionsMemory from "@edge-relay/domain/sign-in/SignInSessionsMemory"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Metric, Option } from "effect"
 import { unseal } from "../../src/provider/ProviderTokens.ts"
@@ -74,7 +75,7 @@ describe("refreshing the provider's tokens", () => {
 
   it.live("is one request across two servers", () =>
     Effect.gen(function* () {
-      const store = yield* Layer.build(SignInSessions.layerMemory)
+      const store = yield* Layer.build(SignInSessionsMemory.layer)
       const sessions = Layer.succeed(SignInSessions, Context.get(store, SignInSessions))
       const sessionKeys = [newKey()]
       const app = yield* start({ sessions, sessionKeys })

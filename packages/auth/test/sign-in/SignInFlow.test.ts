@@ -127,6 +127,27 @@ describe("who somebody is", () => {
     })
   )
 
+  it.live("is refused where an address names the tenant that the provider has not verified", () =>
+    Effect.gen(function* () {
+      const app = yield* start({ tenantClaim: "email" })
+      const browser = new Browser()
+      for (const email_verified of [false, "false"]) {
+        app.provider.behave.userinfo = (claims) => json({ ...claims, email_verified })
+        assertPage(yield* app.signIn(browser), 400, "Your account belongs to no organisation")
+        // The ID token's address does not hide what userinfo says of it.
+        app.provider.behave.claims = (claims) => ({ ...claims, name: "A", email: "a@b.example" })
+        assertPage(yield* app.signIn(browser), 400, "Your account belongs to no organisation")
+        app.provider.behave.claims = (claims) => ({ ...claims, email: "a@b.example", email_verified })
+        assertPage(yield* app.signIn(browser), 400, "Your account belongs to no organisation")
+        app.provider.behave.claims = (claims) => claims
+      }
+      for (const email_verified of [true, undefined]) {
+        app.provider.behave.userinfo = (claims) => json({ ...claims, email_verified })
+        assert.strictEqual((yield* app.signIn(browser)).status, 302)
+      }
+    })
+  )
+
   for (const [name, org] of [
     ["lacks the claim", undefined],
     ["has an empty one", ""],

@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
+import { AuditLog, type NewAuditEntry } from "@edge-relay/domain/audit/AuditLog"
 import { SignInSessions } from "@edge-relay/domain/sign-in/SignInSessions"
 import { StorageUnavailable } from "@edge-relay/domain/StorageUnavailable"
 import { Effect, Layer, Metric, Option } from "effect"
+import { TestClock } from "effect/testing"
 import { type Answer, Browser } from "@edge-relay/testkit/auth/Browser"
 import { assertPage, signedInBrowser, start } from "@edge-relay/testkit/auth/Hostile"
 import { json } from "@edge-relay/testkit/auth/HostileProvider"
@@ -66,6 +68,37 @@ describe("limits and records", () => {
     })
   )
 
+  it.effect("what nobody in particular does is a count a minute in the audit log", () =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(Date.now())
+      const written: Array<NewAuditEntry> = []
+      const audit = Layer.succeed(
+        AuditLog,
+        AuditLog.of({
+          record: (entry) => Effect.sync(() => void written.push(entry)),
+          list: () => Effect.die("not asked"),
+          prune: () => Effect.void
+        })
+      )
+      const app = yield* start({ audit, perMinute: { begin: 1000, callback: 1000, backchannel: 1000 } })
+      for (let index = 0; index < 50; index++) {
+        yield* new Browser().fetch(app.at("/api/auth/login"))
+        yield* new Browser().fetch(app.at("/api/auth/callback?state=x"))
+        yield* app.backchannel("no token")
+      }
+      assert.deepStrictEqual(written, [])
+      yield* TestClock.adjust("1 minute")
+      const lines = written.map(({ action, detail, outcome }) => `${action} ${outcome} ${detail}`)
+      assert.deepStrictEqual(lines, [
+        "sign_in.begun success 50 in a minute",
+        "sign_in.failed failure no_cookie state 50 in a minute",
+        "sign_in.backchannel_logout failure ERR_JWS_INVALID 50 in a minute"
+      ])
+      yield* TestClock.adjust("5 minutes")
+      assert.strictEqual(written.length, 3)
+    })
+  )
+
   it.live("sign-ins are counted, failures by their cause", () =>
     Effect.gen(function* () {
       const app = yield* start()
@@ -78,7 +111,7 @@ describe("limits and records", () => {
         )
       assert.isTrue(has("sign_ins_begun_total"))
       assert.isTrue(has("sign_ins_done_total"))
-      assert.isTrue(has("sign_ins_failed_total", "unknown"))
+      assert.isTrue(has("sign_ins_failed_total", "no_cookie"))
       assert.isTrue(has("sign_in_sessions"))
     })
   )

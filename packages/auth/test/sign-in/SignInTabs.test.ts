@@ -42,20 +42,61 @@ describe("tabs", () => {
     })
   )
 
-  it.live("of which an eighth begins: the oldest is dropped", () =>
-    Effect.gen(function* () {
-      const app = yield* start()
-      const browser = new Browser()
-      const tabs = yield* Effect.forEach([0, 1, 2, 3, 4, 5, 6, 7], (tab) =>
-        app.toCallback(browser, `/tab-${tab}`)
-      )
-      const [first, second] = tabs
-      assert.isDefined(first)
-      assert.isDefined(second)
-      assertPage(yield* browser.fetch(first), 400, "This sign-in has expired")
-      assert.strictEqual((yield* browser.fetch(second)).location?.pathname, "/tab-1")
-    })
+  it.live(
+    "32 of one browser finish, and of one more the oldest is dropped, which knows where it was to lead",
+    () =>
+      Effect.gen(function* () {
+        const app = yield* start()
+        const browser = new Browser()
+        const tabs = yield* Effect.forEach(Array.from({ length: 33 }), (_, tab) =>
+          app.toCallback(browser, `/tab-${tab}`)
+        )
+        const [first, ...others] = tabs
+        assert.isDefined(first)
+        assertPage(yield* browser.fetch(first), 400, "This sign-in has expired")
+        for (const [index, callback] of others.entries()) {
+          assert.strictEqual((yield* browser.fetch(callback)).location?.pathname, `/tab-${index + 1}`)
+        }
+        assert.strictEqual(yield* app.sessions.count, 1)
+      })
   )
+
+  for (const [what, prepare] of [
+    ["a browser without a cookie", () => Effect.void],
+    [
+      "a browser whose session has ended",
+      (app: Effect.Success<ReturnType<typeof start>>, browser: Browser) =>
+        Effect.gen(function* () {
+          yield* app.signIn(browser)
+          const stale = [...browser.cookies]
+          yield* app.post(browser, "/api/auth/logout")
+          browser.cookies.push(...stale)
+        })
+    ]
+  ] as const) {
+    it.live(`forty that ${what} restores at once all end where they wanted to go`, () =>
+      Effect.gen(function* () {
+        const app = yield* start({ perMinute: { begin: 200, callback: 200 } })
+        const browser = new Browser()
+        yield* prepare(app, browser)
+        const wanted = Array.from({ length: 40 }, (_, tab) => `/tab-${tab}`)
+        // All ask before any is answered, as restored tabs do, and so have a cookie each.
+        const login = (returnTo: string) => app.at(`/api/auth/login?${new URLSearchParams({ returnTo })}`)
+        const begun = yield* Effect.forEach(wanted, (returnTo) => browser.fetch(login(returnTo)), {
+          concurrency: "unbounded"
+        })
+        for (const [index, { location }] of begun.entries()) {
+          assert.isDefined(location)
+          const answer = yield* browser.visit(location, {
+            until: ({ pathname }) => pathname.startsWith("/tab-")
+          })
+          assert.strictEqual(answer.location?.pathname, wanted[index], answer.body)
+        }
+        assert.strictEqual((yield* app.me(browser)).status, 200)
+        assert.strictEqual(yield* app.sessions.count, 1)
+      })
+    )
+  }
 
   it.live("the same callback twice at once gives one session for one token request", () =>
     Effect.gen(function* () {
@@ -116,17 +157,21 @@ describe("tabs", () => {
     })
   )
 
-  it.effect("a sign-in that takes ten minutes has expired", () =>
-    Effect.gen(function* () {
-      const began = Date.now()
-      yield* TestClock.setTime(began)
-      const app = yield* start()
-      const browser = new Browser()
-      const callback = yield* app.toCallback(browser)
-      yield* TestClock.adjust("10 minutes")
-      assertPage(yield* browser.fetch(callback), 400, "This sign-in has expired")
-      assert.strictEqual(app.provider.to("/token").length, 0)
-    })
+  it.effect(
+    "a sign-in that takes ten minutes has expired, and leads where it was to lead when begun again",
+    () =>
+      Effect.gen(function* () {
+        const began = Date.now()
+        yield* TestClock.setTime(began)
+        const app = yield* start()
+        const browser = new Browser()
+        const callback = yield* app.toCallback(browser, "/far?away=1")
+        yield* TestClock.adjust("10 minutes")
+        const page = yield* browser.fetch(callback)
+        assertPage(page, 400, "This sign-in has expired")
+        assert.include(page.body, 'href="/api/auth/login?returnTo=%2Ffar%3Faway%3D1"')
+        assert.strictEqual(app.provider.to("/token").length, 0)
+      })
   )
 })
 

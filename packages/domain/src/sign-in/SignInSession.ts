@@ -16,8 +16,17 @@ export type SessionIdHash = typeof SessionIdHash.Type
 /** How long a sign-in may take, from the click to the callback. */
 export const pendingMillis = 10 * 60_000
 
-/** Tabs that can be signing in at once in one browser; one more drops the oldest. */
-export const maxPending = 7
+/**
+ * How long a sign-in that was finished, or never was, is remembered: the link to try again then still knows where the
+ * person wanted to go.
+ */
+export const rememberedMillis = 60 * 60_000
+
+/** Tabs that can be signing in at once in one browser; one more drops the oldest. A restored window has dozens. */
+export const maxPending = 32
+
+/** Sign-ins that are kept of all browsers together; past that the oldest go, whoever they belong to. */
+export const maxPendingOfAll = 50_000
 
 /** A sign-in that has begun: what the callback has to match. */
 export interface PendingSignIn {
@@ -27,6 +36,32 @@ export interface PendingSignIn {
   readonly returnTo: string
   readonly startedAt: number
 }
+
+/** What is known of a sign-in by its state alone, whichever browser began it. */
+export interface RememberedSignIn {
+  readonly returnTo: string
+  /** It can still be finished, by the browser that began it. */
+  readonly isOpen: boolean
+}
+
+/** A provider's logout token (OpenID Connect Back-Channel Logout 1.0 §2.4), believed. */
+export interface ProviderLogout {
+  readonly issuer: string
+  /** Whose sessions end: of the subject, of the provider's session, or where it names both, of both together. */
+  readonly subject: string | null
+  readonly sid: string | null
+  readonly jti: string
+  /** When the provider made it, by its own clock, in seconds since 1970. */
+  readonly issuedAt: number
+  /** Until when its `jti` must be remembered, in milliseconds. */
+  readonly expiresAt: number
+}
+
+/** What a logout token is known by: an issuer gives each another `jti`. */
+export const logoutKey = ({ issuer, jti }: ProviderLogout): string => JSON.stringify([issuer, jti])
+
+/** How long a provider's logout is remembered: no sign-in that it overtakes takes longer. */
+export const logoutMillis = pendingMillis
 
 /** A pending sign-in that was taken, which happens once. */
 export interface TakenSignIn extends PendingSignIn {

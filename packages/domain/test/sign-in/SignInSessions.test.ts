@@ -1,4 +1,4 @@
-import { SignInSessions } from "../../src/sign-in/SignInSessions.ts"
+import * as SignInSessionsMemory from "../../src/sign-in/SignInSessionsMemory.ts"
 import { suite } from "@edge-relay/testkit/contract/SignInSessionsContract"
 
-suite("memory", SignInSessions.layerMemory)
+suite("memory", SignInSessionsMemory.layer)

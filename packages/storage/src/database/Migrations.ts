@@ -3,6 +3,7 @@ import { SqlClient, type SqlError } from "effect/sql"
 import { accessTokenTables } from "./migrations/AccessTokenTables.ts"
 import { auditActionNames } from "./migrations/AuditActionNames.ts"
 import { coreTables } from "./migrations/CoreTables.ts"
+import { signInLogouts } from "./migrations/SignInLogouts.ts"
 import { signInSessionTables } from "./migrations/SignInSessionTables.ts"
 
 /**
@@ -30,7 +31,8 @@ export const migrations: ReadonlyArray<Migration> = [
   { id: 1, name: "core_tables", up: coreTables },
   { id: 2, name: "sign_in_session_tables", up: signInSessionTables },
   { id: 3, name: "audit_action_names", up: auditActionNames },
-  { id: 4, name: "access_token_tables", up: accessTokenTables }
+  { id: 4, name: "access_token_tables", up: accessTokenTables },
+  { id: 5, name: "sign_in_logouts", up: signInLogouts }
 ]
 
 /** Of all that lock something in this database; any number of our own. */

@@ -1,7 +1,9 @@
 import type { SignInSessionId } from "@edge-relay/domain/ids/SignInSessionId"
 import {
   type EndReason,
+  logoutMillis,
   pendingMillis,
+  rememberedMillis,
   type SessionIdHash,
   type SignInSession
 } from "@edge-relay/domain/sign-in/SignInSession"
@@ -103,9 +105,10 @@ export const keepUp = Effect.fnUntraced(function* ({
       "SignInSessions.clean",
       Effect.gen(function* () {
         yield* sql`DELETE FROM sign_in_sessions WHERE NOT (${live(now - graceMillis)})`
-        yield* sql`DELETE FROM sign_in_pending WHERE started_at <= ${now - pendingMillis}`
+        yield* sql`DELETE FROM sign_in_pending WHERE started_at <= ${now - rememberedMillis}`
         yield* sql`DELETE FROM sign_in_browsers WHERE touched_at <= ${now - pendingMillis}`
         yield* sql`DELETE FROM sign_in_ended WHERE ended_at <= ${now - endedMillis}`
+        yield* sql`DELETE FROM sign_in_logouts WHERE arrived_at <= ${now - logoutMillis}`
         yield* sql`DELETE FROM sign_in_used WHERE used_until <= ${now}`
       })
     )

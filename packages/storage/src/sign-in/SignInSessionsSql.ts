@@ -1,8 +1,8 @@
 import {
   type EndReason,
   isLive,
-  maxPending,
-  pendingMillis,
+  logoutKey,
+  maxPendingOfAll,
   type SessionIdHash,
   SignedOutMeanwhile,
   type SignInSession
@@ -12,8 +12,9 @@ import { SignInSessionWatch } from "@edge-relay/domain/sign-in/SignInSessionWatc
 import { Array as Arr, Clock, Effect, Layer, Option } from "effect"
 import type { Statement } from "effect/sql"
 import { Database } from "../database/Database.ts"
+import * as PendingSignInsSql from "./PendingSignInsSql.ts"
 import { SignInSessionCache } from "./SignInSessionCache.ts"
-import { type PendingRow, type SessionRow, toPending, toRow, toSession } from "./SignInSessionRow.ts"
+import { type SessionRow, toRow, toSession } from "./SignInSessionRow.ts"
 import { keepUp } from "./SignInSessionUpkeep.ts"
 
 /**
@@ -21,12 +22,16 @@ import { keepUp } from "./SignInSessionUpkeep.ts"
  * have ended; their clocks may differ by less than half a minute.
  */
 
-export const layer = Layer.effect(
-  SignInSessions,
-  Effect.suspend(() => make)
-)
+/** `mostPending`: sign-ins under way that are kept of all browsers together. */
+export const layerWith = ({ mostPending }: { readonly mostPending: number }) =>
+  Layer.effect(
+    SignInSessions,
+    Effect.suspend(() => make(mostPending))
+  )
 
-const make = Effect.gen(function* () {
+export const layer = layerWith({ mostPending: maxPendingOfAll })
+
+const make = Effect.fnUntraced(function* (mostPending: number) {
   const { run, sql, transaction } = yield* Database
   const watch = new SignInSessionWatch()
   const cache = new SignInSessionCache(watch, yield* Clock.currentTimeMillis)
@@ -61,6 +66,15 @@ const make = Effect.gen(function* () {
     return removed
   })
 
+  /** Within a transaction. */
+  const useOnce = (key: string, until: number, now: number) =>
+    Effect.map(
+      sql`INSERT INTO sign_in_used ${sql.insert({ used_key: key, used_until: until })}
+        ON CONFLICT (used_key) DO UPDATE SET used_until = excluded.used_until
+        WHERE sign_in_used.used_until <= ${now} RETURNING used_key`,
+      (used) => used.length > 0
+    )
+
   /** After the transaction: who watches learns of it. */
   const announce = (sessions: ReadonlyArray<SignInSession>, reason: EndReason, now: number) => {
     for (const { id, idHash } of sessions) {
@@ -83,48 +97,10 @@ const make = Effect.gen(function* () {
   const live = (now: number) => sql`expires_at > ${now} AND last_seen_at + idle_millis > ${now}`
 
   yield* keepUp({ cache, watch, read, live })
+  const pending = yield* PendingSignInsSql.make({ find, read, mostPending })
 
   return SignInSessions.of({
-    addPending: Effect.fn("SignInSessions.addPending")(function* (id, pending, { fresh }) {
-      const session = yield* find(id)
-      const browser = Option.isSome(session) ? session.value.browser : id
-      return yield* transaction(
-        "SignInSessions.addPending",
-        Effect.gen(function* () {
-          const now = yield* Clock.currentTimeMillis
-          if (!fresh && Option.isNone(session)) {
-            const others = yield* sql`SELECT 1 FROM sign_in_pending
-              WHERE browser = ${browser} AND started_at > ${now - pendingMillis} LIMIT 1`
-            if (others.length === 0) return false
-          }
-          yield* sql`INSERT INTO sign_in_pending ${sql.insert({
-            browser,
-            state: pending.state,
-            nonce: pending.nonce,
-            code_verifier: pending.codeVerifier,
-            return_to: pending.returnTo,
-            started_at: pending.startedAt
-          })}`
-          yield* sql`DELETE FROM sign_in_pending WHERE browser = ${browser} AND state NOT IN (
-            SELECT state FROM sign_in_pending WHERE browser = ${browser}
-            ORDER BY started_at DESC, state LIMIT ${maxPending}
-          )`
-          return true
-        })
-      )
-    }),
-
-    takePending: Effect.fn("SignInSessions.takePending")(function* (id, state) {
-      const session = yield* read(id)
-      const browser = Option.isSome(session) ? session.value.browser : id
-      const [row] = yield* run(
-        "SignInSessions.takePending",
-        sql<PendingRow>`DELETE FROM sign_in_pending WHERE browser = ${browser} AND state = ${state} RETURNING *`
-      )
-      const now = yield* Clock.currentTimeMillis
-      if (row === undefined || Number(row.started_at) + pendingMillis <= now) return Option.none()
-      return Option.some({ ...toPending(row), browser, signedIn: Option.isSome(session) })
-    }),
+    ...pending,
 
     signIn: Effect.fn("SignInSessions.signIn")(function* (taken, session) {
       const now = yield* Clock.currentTimeMillis
@@ -192,15 +168,55 @@ const make = Effect.gen(function* () {
         "revoked"
       ),
 
-    endByProvider: (issuer, { sid, subject }) => {
-      if (sid === null && subject === null) return Effect.succeed([])
-      const named = [
-        sql`issuer = ${issuer}`,
-        ...(subject === null ? [] : [sql`subject = ${subject}`]),
-        ...(sid === null ? [] : [sql`sid = ${sid}`])
-      ]
-      return endWhere("SignInSessions.endByProvider", sql.and(named), "provider")
-    },
+    endByProvider: Effect.fn("SignInSessions.endByProvider")(function* (logout) {
+      const { issuedAt, issuer, sid, subject } = logout
+      const key = logoutKey(logout)
+      const now = yield* Clock.currentTimeMillis
+      const before = yield* run(
+        "SignInSessions.endByProvider",
+        sql`SELECT 1 FROM sign_in_used WHERE used_key = ${key} AND used_until > ${now}`
+      )
+      if (before.length > 0) return Option.none()
+      // Committed before any session is looked for: a sign-in that commits meanwhile sees this, or is seen.
+      yield* run(
+        "SignInSessions.endByProvider",
+        sql`INSERT INTO sign_in_logouts ${sql.insert({
+          logout_key: key,
+          issuer,
+          subject,
+          sid,
+          issued_at: issuedAt,
+          arrived_at: now
+        })} ON CONFLICT (logout_key) DO NOTHING`
+      )
+      const removed = yield* transaction(
+        "SignInSessions.endByProvider",
+        Effect.gen(function* () {
+          if (!(yield* useOnce(key, logout.expiresAt, now))) return undefined
+          if (sid === null && subject === null) return []
+          const named = [
+            sql`issuer = ${issuer}`,
+            ...(subject === null ? [] : [sql`subject = ${subject}`]),
+            ...(sid === null ? [] : [sql`sid = ${sid}`])
+          ]
+          return yield* remove(sql.and(named), "provider", now)
+        })
+      )
+      if (removed === undefined) return Option.none()
+      announce(removed, "provider", now)
+      return Option.some(removed.filter((session) => isLive(session, now)))
+    }),
+
+    isLoggedOut: ({ issuer, sid, subject }, { issuedAt, startedAt }) =>
+      Effect.map(
+        run(
+          "SignInSessions.isLoggedOut",
+          sql`SELECT 1 FROM sign_in_logouts WHERE issuer = ${issuer} AND issued_at >= ${issuedAt}
+            AND (issued_at > ${issuedAt} OR arrived_at >= ${startedAt})
+            AND (subject IS NULL OR subject = ${subject}) AND (sid IS NULL OR sid = ${sid}) LIMIT 1`
+        ),
+        (logouts) => logouts.length > 0
+      ),
 
     lockRefresh: Effect.fn("SignInSessions.lockRefresh")(function* (id, owner, millis) {
       const now = yield* Clock.currentTimeMillis
@@ -227,16 +243,10 @@ const make = Effect.gen(function* () {
       return row !== undefined && cache.put(toSession(row), now) !== undefined
     }),
 
-    useOnce: Effect.fn("SignInSessions.useOnce")(function* (key, until) {
-      const now = yield* Clock.currentTimeMillis
-      const used = yield* run(
-        "SignInSessions.useOnce",
-        sql`INSERT INTO sign_in_used ${sql.insert({ used_key: key, used_until: until })}
-          ON CONFLICT (used_key) DO UPDATE SET used_until = excluded.used_until
-          WHERE sign_in_used.used_until <= ${now} RETURNING used_key`
-      )
-      return used.length > 0
-    }),
+    useOnce: (key, until) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) =>
+        transaction("SignInSessions.useOnce", useOnce(key, until, now))
+      ),
 
     count: Effect.flatMap(Clock.currentTimeMillis, (now) =>
       Effect.map(

@@ -14,6 +14,7 @@ import { TokenId } from "@edge-relay/domain/ids/TokenId"
 import { SessionTokens } from "@edge-relay/domain/tunnels/SessionTokens"
 import type { SignInSession } from "@edge-relay/domain/sign-in/SignInSession"
 import { SignInSessions } from "@edge-relay/domain/sign-in/SignInSessions"
+import * as SignInSessionsMemory from "@edge-relay/domain/sign-in/SignInSessionsMemory"
 import * as TypeId from "@edge-relay/domain/ids/TypeId"
 import { DialError, EdgeOffline } from "@edge-relay/protocol/DialError"
 import { TunnelDialer } from "@edge-relay/tunnel/link/TunnelDialer"
@@ -65,7 +66,7 @@ export class TestApi extends Context.Service<
     )
 }
 
-const memory = Layer.merge(MemoryStorage.layer, SignInSessions.layerMemory)
+const memory = Layer.merge(MemoryStorage.layer, SignInSessionsMemory.layer)
 
 /** Where everything is kept: in memory, in SQLite, in Postgres. */
 type Storage = Layer.Layer<Layer.Success<typeof memory>, never, Layer.Services<typeof memory>>
@@ -185,7 +186,7 @@ const make = Effect.gen(function* () {
     const now = yield* Clock.currentTimeMillis
     const issuer = "https://provider.test"
     const browser = cookies.issue()
-    const pending = { state: name, nonce: "", codeVerifier: "", returnTo: "/", startedAt: now }
+    const pending = { state: name, nonce: "", codeVerifier: "verifier", returnTo: "/", startedAt: now }
     yield* sessions.addPending(browser.idHash, pending, { fresh: true })
     const taken = yield* sessions.takePending(browser.idHash, name)
     const cookie = cookies.issue()

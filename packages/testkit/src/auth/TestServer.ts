@@ -11,6 +11,7 @@ import { AuthApi, SignInApi } from "@edge-relay/domain/api/Auth"
 import { BodyRules, ChangeLimit, Conventions } from "@edge-relay/domain/api/Conventions"
 import { AuditLog } from "@edge-relay/domain/audit/AuditLog"
 import { SignInSessions } from "@edge-relay/domain/sign-in/SignInSessions"
+import * as SignInSessionsMemory from "@edge-relay/domain/sign-in/SignInSessionsMemory"
 import { NodeCrypto, NodeHttpServer } from "@effect/platform-node"
 import { Context, Effect, Layer, Logger, Redacted, References } from "effect"
 import { HttpRouter } from "effect/http"
@@ -43,6 +44,7 @@ export interface TestServerOptions extends Omit<SignInOptions, "publicUrl"> {
   readonly timeoutSeconds?: number
   readonly clockToleranceSeconds?: number
   readonly sessions?: Layer.Layer<SignInSessions>
+  readonly audit?: Layer.Layer<AuditLog>
 }
 
 export interface TestServer {
@@ -58,7 +60,8 @@ export interface TestServer {
 /** A listening server without a handler: the provider has to know its origin first. */
 export const listening = Effect.acquireRelease(
   Effect.callback<{ readonly server: Server; readonly origin: URL }>((resume) => {
-    const server = createServer()
+    // What the API's listener takes.
+    const server = createServer({ maxHeaderSize: 80 * 1024 })
     server.listen(0, "127.0.0.1", () => {
       const address = server.address()
       const port = typeof address === "object" && address !== null ? address.port : 0
@@ -112,8 +115,8 @@ const serveWith = Effect.fnUntraced(function* (
     Layer.provideMerge(Layer.mergeAll(oidc, cookie))
   )
   const stores = Layer.mergeAll(
-    options.sessions ?? SignInSessions.layerMemory,
-    AuditLog.layerMemory,
+    options.sessions ?? SignInSessionsMemory.layer,
+    options.audit ?? AuditLog.layerMemory,
     AccessTokens.layerMemory,
     RateLimiter.layer.pipe(Layer.provide(RateLimiter.layerStoreMemory))
   ).pipe(Layer.provideMerge(NodeCrypto.layer))

@@ -9,6 +9,7 @@ import {
   type EndReason,
   type NewSignInSession,
   type PendingSignIn,
+  type ProviderLogout,
   SessionIdHash,
   type SignInSession
 } from "@edge-relay/domain/sign-in/SignInSession"
@@ -54,6 +55,16 @@ const newSession = Effect.fnUntraced(function* (overrides: Partial<NewSignInSess
     ...overrides
   }
   return session
+})
+
+const newLogout = (named: Partial<ProviderLogout>): ProviderLogout => ({
+  issuer: "https://issuer.example",
+  subject: null,
+  sid: null,
+  jti: random(8),
+  issuedAt: 1_000_000,
+  expiresAt: Number.MAX_SAFE_INTEGER,
+  ...named
 })
 
 /** Begins in a new browser, and takes it at once. */
@@ -141,19 +152,47 @@ export const suite = <E>(
           assert.isTrue(Option.isNone(yield* sessions.takePending(id, pending.state)))
         }))
 
-      test("keeps seven of a browser, and drops the oldest for an eighth", () =>
+      test("keeps 32 of a browser, and drops the oldest for one more", () =>
         Effect.gen(function* () {
           const sessions = yield* SignInSessions
           const id = newHash()
           const all: Array<PendingSignIn> = []
-          for (let index = 0; index < 8; index++) {
+          for (let index = 0; index < 33; index++) {
             const pending = yield* newPending
             all.push(pending)
             assert.isTrue(yield* sessions.addPending(id, pending, { fresh: index === 0 }))
             yield* TestClock.adjust("1 second")
           }
           const found = yield* Effect.forEach(all, ({ state }) => sessions.takePending(id, state))
-          assert.deepStrictEqual(found.map(Option.isSome), [false, ...Array.from({ length: 7 }, () => true)])
+          assert.deepStrictEqual(found.map(Option.isSome), [false, ...Array.from({ length: 32 }, () => true)])
+        }))
+
+      test("is remembered for an hour by its state alone, taken or not, and nothing more of it", () =>
+        Effect.gen(function* () {
+          const sessions = yield* SignInSessions
+          const [id, pending] = [newHash(), yield* newPending]
+          yield* sessions.addPending(id, pending, { fresh: true })
+          const { returnTo, state } = pending
+          assert.deepStrictEqual(yield* sessions.remembered(state), Option.some({ returnTo, isOpen: true }))
+          yield* sessions.takePending(id, state)
+          assert.deepStrictEqual(yield* sessions.remembered(state), Option.some({ returnTo, isOpen: false }))
+          yield* TestClock.adjust("30 minutes")
+          const late = yield* newPending
+          yield* sessions.addPending(id, late, { fresh: true })
+          yield* TestClock.adjust("29 minutes")
+          for (const one of [state, late.state]) {
+            assert.deepStrictEqual(yield* sessions.remembered(one), Option.some({ returnTo, isOpen: false }))
+          }
+          yield* TestClock.adjust("1 minute")
+          assert.isTrue(Option.isNone(yield* sessions.remembered(state)))
+          assert.isTrue(Option.isNone(yield* sessions.remembered(random(32))))
+        }))
+
+      test("makes its browser known, also when it was taken", () =>
+        Effect.gen(function* () {
+          const sessions = yield* SignInSessions
+          const { browser } = yield* taken()
+          assert.isTrue(yield* sessions.addPending(browser, yield* newPending, { fresh: false }))
         }))
 
       test("does not take up an id that only a cookie knows of", () =>
@@ -378,7 +417,7 @@ export const suite = <E>(
           })
           const attempt = Effect.fnUntraced(function* (subject: string | null, sid: string | null) {
             const all = yield* start
-            yield* sessions.endByProvider(issuer, { subject, sid })
+            yield* sessions.endByProvider(newLogout({ issuer, subject, sid }))
             const left = yield* Effect.filter(Object.entries(all), ([, { idHash }]) =>
               Effect.map(sessions.find(idHash), Option.isSome)
             )
@@ -390,6 +429,42 @@ export const suite = <E>(
           assert.deepStrictEqual(yield* attempt("alice", "1"), ["two", "bob", "elsewhere"])
           assert.deepStrictEqual(yield* attempt("bob", "1"), ["one", "two", "bob", "elsewhere"])
           assert.deepStrictEqual(yield* attempt(null, null), ["one", "two", "bob", "elsewhere"])
+        }))
+    })
+
+    describe("a provider's logout", () => {
+      const since = { issuedAt: 1_000_000, startedAt: 0 }
+
+      test("counts once, and its ends are told once", () =>
+        Effect.gen(function* () {
+          const sessions = yield* SignInSessions
+          const session = yield* signedIn()
+          const logout = newLogout({ issuer: session.issuer, sid: session.sid })
+          const all = yield* Effect.all(
+            Array.from({ length: 10 }, () => sessions.endByProvider(logout)),
+            { concurrency: "unbounded" }
+          )
+          assert.deepStrictEqual(all.flatMap(Option.toArray), [[session]])
+        }))
+
+      test("is remembered for the sign-ins that it names, and that it overtakes", () =>
+        Effect.gen(function* () {
+          const sessions = yield* SignInSessions
+          const issuer = `https://${random(8)}.example`
+          const now = yield* Clock.currentTimeMillis
+          const alice = { issuer, subject: "alice", sid: "1" }
+          yield* sessions.endByProvider(newLogout({ issuer, subject: "alice" }))
+          yield* sessions.endByProvider(newLogout({ issuer, sid: "2" }))
+          const isLoggedOut = (session: Partial<typeof alice>, at: Partial<typeof since> = {}) =>
+            sessions.isLoggedOut({ ...alice, ...session }, { ...since, startedAt: now, ...at })
+          assert.isTrue(yield* isLoggedOut({}))
+          assert.isTrue(yield* isLoggedOut({ subject: "bob", sid: "2" }))
+          assert.isFalse(yield* isLoggedOut({ subject: "bob", sid: "3" }))
+          assert.isFalse(yield* isLoggedOut({ issuer: "https://other.example" }))
+          // A token that is made later is a sign-in that is newer, and so is one of that second that began later.
+          assert.isFalse(yield* isLoggedOut({}, { issuedAt: since.issuedAt + 1 }))
+          assert.isFalse(yield* isLoggedOut({}, { startedAt: now + 1 }))
+          assert.isTrue(yield* isLoggedOut({}, { issuedAt: since.issuedAt - 1, startedAt: now + 1 }))
         }))
     })
 
@@ -423,7 +498,7 @@ export const suite = <E>(
             "revoked"
           )
           assert.strictEqual(
-            yield* end(({ issuer, subject }) => sessions.endByProvider(issuer, { subject, sid: null })),
+            yield* end(({ issuer, subject }) => sessions.endByProvider(newLogout({ issuer, subject }))),
             "provider"
           )
           assert.strictEqual(

@@ -13,6 +13,7 @@ import { Edges } from "@edge-relay/domain/edges/Edges"
 import * as MemoryStorage from "@edge-relay/domain/MemoryStorage"
 import type { NewSignInSession } from "@edge-relay/domain/sign-in/SignInSession"
 import { SignInSessions } from "@edge-relay/domain/sign-in/SignInSessions"
+import * as SignInSessionsMemory from "@edge-relay/domain/sign-in/SignInSessionsMemory"
 import * as TypeId from "@edge-relay/domain/ids/TypeId"
 import {
   DialError,
@@ -97,7 +98,7 @@ export class TestGateway extends Context.Service<
             Layer.mergeAll(
               SessionCookie.layer({ keys: [sessionKey, olderSessionKey], secure: false }),
               EdgeHostSeal.layer({ keys: [sessionKey, olderSessionKey] }),
-              SignInSessions.layerMemory,
+              SignInSessionsMemory.layer,
               MemoryStorage.layer,
               Layer.mock(Oidc)({ redirectUri: new URL("/api/auth/callback", publicUrl).href, refresh }),
               RateLimiter.layer.pipe(Layer.provide(RateLimiter.layerStoreMemory))
@@ -194,7 +195,7 @@ const make = Effect.gen(function* () {
       {
         state: "",
         nonce: "",
-        codeVerifier: "",
+        codeVerifier: "verifier",
         returnTo: "/",
         startedAt: Date.now(),
         browser: cookie.idHash,
