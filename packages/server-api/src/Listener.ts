@@ -6,7 +6,7 @@ import { HttpRouter, HttpServerRequest } from "effect/http"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import { AccessLog } from "./AccessLog.ts"
 import * as Answers from "./http/Answers.ts"
-import { clientAddress } from "@edge-relay/server-kit/ClientAddress"
+import { ClientAddress } from "@edge-relay/server-kit/ClientAddress"
 import { Config } from "./Config.ts"
 import { discardBody } from "@edge-relay/gateway/http/DiscardBody"
 import { Gateway } from "@edge-relay/gateway/Gateway"
@@ -47,7 +47,7 @@ const make = Effect.gen(function* () {
 
   // Of the handlers' fibers: begun before the finalizer that drains, so that it ends after it.
   const scope = yield* Scope.fork(yield* Effect.scope, "parallel")
-  const addressOf = clientAddress(config.trustedProxies)
+  const { of: addressOf } = yield* ClientAddress
   const address = (request: IncomingMessage) => addressOf(request.socket.remoteAddress, request.headers)
 
   /** Handlers see who really asks, not the load balancer. */

@@ -12,7 +12,7 @@ import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Duration, Effect, Layer } from "effect"
 import { HttpRouter } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
-import { clientAddress } from "@edge-relay/server-kit/ClientAddress"
+import { ClientAddress } from "@edge-relay/server-kit/ClientAddress"
 import { AccessLog } from "./AccessLog.ts"
 import { Config } from "./Config.ts"
 import * as Console from "./http/Console.ts"
@@ -68,37 +68,41 @@ export const layerRoutes = Layer.unwrap(
 
 /** What routes and gateway have in common; some of it is this process's own memory. */
 export const layerServices = Layer.unwrap(
-  Effect.map(Config, ({ publicUrl, sessionIdleHours, sessionKeys, sessionMaxHours }) => {
-    const signIn = SignIn.layer({
-      publicUrl,
-      idle: Duration.hours(sessionIdleHours),
-      absolute: Duration.hours(sessionMaxHours)
-    })
-    return Layer.mergeAll(
-      LiveEvents.layer,
-      Limits.layer,
-      Pairing.layer,
-      SessionCheck.layer,
-      TokenCheck.layer,
-      Traffic.layer,
-      signIn
-    ).pipe(
-      Layer.provideMerge(
-        Layer.merge(
-          SessionCookie.layer({ keys: sessionKeys, secure: publicUrl.protocol === "https:" }),
-          EdgeHostSeal.layer({ keys: sessionKeys })
-        )
-      ),
-      Layer.provideMerge(Layer.mergeAll(Readiness.layer, NodeHttpServer.layerHttpServices))
-    )
-  })
+  Effect.map(
+    Config,
+    ({ forwardedHeader, publicUrl, sessionIdleHours, sessionKeys, sessionMaxHours, trustedProxies }) => {
+      const signIn = SignIn.layer({
+        publicUrl,
+        idle: Duration.hours(sessionIdleHours),
+        absolute: Duration.hours(sessionMaxHours)
+      })
+      return Layer.mergeAll(
+        ClientAddress.layer({ trusted: trustedProxies, header: forwardedHeader }),
+        LiveEvents.layer,
+        Limits.layer,
+        Pairing.layer,
+        SessionCheck.layer,
+        TokenCheck.layer,
+        Traffic.layer
+      ).pipe(
+        Layer.provideMerge(signIn),
+        Layer.provideMerge(
+          Layer.merge(
+            SessionCookie.layer({ keys: sessionKeys, secure: publicUrl.protocol === "https:" }),
+            EdgeHostSeal.layer({ keys: sessionKeys })
+          )
+        ),
+        Layer.provideMerge(Layer.mergeAll(Readiness.layer, NodeHttpServer.layerHttpServices))
+      )
+    }
+  )
 )
 
 const layerGateway = Layer.unwrap(
   Effect.gen(function* () {
     const { edgeDomain, publicUrl, trustedProxies } = yield* Config
     const { watch } = yield* AccessLog
-    const addressOf = clientAddress(trustedProxies)
+    const { of: addressOf } = yield* ClientAddress
     return Gateway.layer({
       publicUrl,
       edgeDomain,

@@ -87,7 +87,9 @@ layer(TestApi.layer({ TRUSTED_PROXIES: "127.0.0.1" }), { excludeTestServices: tr
       const { cookie, tenantId } = yield* api.signIn("alice")
       const alice = yield* clientOf(cookie)
       const edge = yield* clientOf()
-      const begun = yield* edge.edgePairing.beginRequest({ payload: { hostname: "box-7" } })
+      const begun = yield* edge.edgePairing.beginRequest({
+        payload: { hostname: "box-7" }
+      })
       assert.strictEqual(begun.verificationUri, "http://relay.localhost:3721/pair")
       assert.strictEqual(begun.verificationUriComplete, `${begun.verificationUri}?code=${begun.userCode}`)
       const poll = edge.edgePairing.pollRequest({ payload: { deviceCode: begun.deviceCode } })
@@ -103,6 +105,26 @@ layer(TestApi.layer({ TRUSTED_PROXIES: "127.0.0.1" }), { excludeTestServices: tr
       const { edgeId } = yield* poll
       assert.strictEqual((yield* api.edges.get(tenantId, edgeId)).name, "box-7")
       assert.instanceOf(yield* Effect.flip(poll), ExpiredToken)
+    })
+  )
+
+  it.effect("tells where a machine asked from, how long ago, and its names as what they are", () =>
+    Effect.gen(function* () {
+      const api = yield* TestApi
+      const { cookie } = yield* api.signIn("alice")
+      const began = Date.now()
+      const begun = yield* ask(`${api.url}/api/pairing/requests`, {
+        method: "POST",
+        body: { hostname: "box-7", name: "b\u043ex\u200b7" },
+        // As Azure's gateway writes it.
+        headers: from("203.0.113.9:4711")
+      })
+      const { userCode } = JSON.parse(begun.body)
+      const asking = yield* (yield* clientOf(cookie)).pairing.getRequest({ params: { userCode } })
+      assert.strictEqual(asking.address, "203.0.113.9")
+      assert.isAtLeast(asking.ageSeconds, 0)
+      assert.isAtMost(asking.ageSeconds, Math.ceil((Date.now() - began) / 1000))
+      assert.deepStrictEqual(asking.shown, { hostname: "box-7", name: "b\u043e[U+043E]x[U+200B]7" })
     })
   )
 

@@ -1,4 +1,5 @@
 import type { Redacted } from "effect"
+import type { ForwardedHeader } from "./ClientAddress.ts"
 import { keyExample, variable } from "./Environment.ts"
 import * as Values from "./EnvironmentValues.ts"
 
@@ -12,8 +13,10 @@ export interface CommonSettings {
   readonly redisUrl: Redacted.Redacted<string> | undefined
   /** Keeps apart the clusters that use one Redis. */
   readonly redisPrefix: string
-  /** Whose `X-Forwarded-For` counts. */
+  /** Whose word counts on where a request came from. */
   readonly trustedProxies: ReadonlyArray<string>
+  /** The header that they write it in. */
+  readonly forwardedHeader: ForwardedHeader
   readonly logLevel: "Debug" | "Info" | "Warn" | "Error"
   readonly logFormat: "json" | "pretty"
 }
@@ -28,6 +31,11 @@ export const variables = {
   redisUrl: variable("REDIS_URL", "redis://127.0.0.1:6379", Values.optional(Values.redisUrl)),
   redisPrefix: variable("REDIS_PREFIX", "edge-relay", Values.withDefault("edge-relay", Values.keyPrefix)),
   trustedProxies: variable("TRUSTED_PROXIES", "10.0.0.0/8", Values.optional(Values.addresses)),
+  forwardedHeader: variable(
+    "FORWARDED_HEADER",
+    "forwarded",
+    Values.withDefault("x-forwarded-for", Values.oneOf("x-forwarded-for", "forwarded"))
+  ),
   logLevel: variable(
     "LOG_LEVEL",
     "info",

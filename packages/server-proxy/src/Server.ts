@@ -3,7 +3,7 @@ import { Context, Effect, Layer } from "effect"
 import { SessionStore } from "@edge-relay/domain/tunnels/SessionStore"
 import * as Tracing from "@edge-relay/server-kit/Tracing"
 import { TunnelServer } from "@edge-relay/tunnel/proxy/TunnelServer"
-import { clientAddress } from "@edge-relay/server-kit/ClientAddress"
+import { ClientAddress } from "@edge-relay/server-kit/ClientAddress"
 import { Config } from "./Config.ts"
 import * as ContentionAudit from "./ContentionAudit.ts"
 import { InternalServer } from "./InternalServer.ts"
@@ -26,11 +26,11 @@ const layerTunnels = Layer.unwrap(
       connectionsCheckingInterval: Math.min(headCheckMillis, config.handshakeMillis),
       keepAliveTimeout: 1_000
     })
-    const addressOf = clientAddress(config.trustedProxies)
+    const address = yield* ClientAddress
     const tunnels = TunnelServer.layer({
       server,
       proxyId: config.proxyId,
-      addressOf: ({ headers, socket }) => addressOf(socket.remoteAddress, headers),
+      addressOf: ({ headers, socket }) => address.of(socket.remoteAddress, headers),
       acceptQueryToken: config.acceptQueryToken,
       maxSessions: config.maxSessions,
       maxStreams: config.maxStreams,
@@ -45,6 +45,14 @@ const layerTunnels = Layer.unwrap(
     )
     return port.pipe(Layer.provideMerge(tunnels))
   })
+).pipe(
+  Layer.provide(
+    Layer.unwrap(
+      Effect.map(Config, ({ forwardedHeader, trustedProxies }) =>
+        ClientAddress.layer({ trusted: trustedProxies, header: forwardedHeader })
+      )
+    )
+  )
 )
 
 class TunnelPort extends Context.Service<TunnelPort, number>()("@edge-relay/server-proxy/TunnelPort") {}

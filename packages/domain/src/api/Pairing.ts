@@ -54,11 +54,18 @@ export const NewRequest = Schema.Struct({
   interval: Schema.Int
 }).annotate({ identifier: "NewRequest" })
 
+/**
+ * What a machine says of itself, save for `address` and `ageSeconds`, which are ours: where it asked from, and how long
+ * ago. Whoever approves looks at these two first. `shown` has the names with what cannot be seen, and letters that look
+ * like others, named: `edge[U+200B]01`.
+ */
 export const PairingRequest = Schema.Struct({
   userCode: Schema.String,
+  address: Schema.NullOr(Schema.String),
+  ageSeconds: Schema.Int,
   hostname: Schema.String,
   name: Schema.NullOr(Schema.String),
-  address: Schema.NullOr(Schema.String),
+  shown: Schema.Struct({ hostname: Schema.String, name: Schema.NullOr(Schema.String) }),
   createdAt: Timestamp,
   expiresAt: Timestamp
 }).annotate({ identifier: "PairingRequest" })

@@ -13,8 +13,9 @@ import { CurrentUser } from "@edge-relay/domain/sign-in/CurrentUser"
 import { type CodeNotOpen, type Paired, Pairing, type PollRefused } from "@edge-relay/domain/pairing/Pairing"
 import { sharedAddress } from "@edge-relay/domain/SharedAddress"
 import type { StorageUnavailable } from "@edge-relay/domain/StorageUnavailable"
+import { shownName } from "@edge-relay/domain/pairing/ShownName"
 import * as UserCode from "@edge-relay/domain/pairing/UserCode"
-import { Effect, Layer, Option, Redacted } from "effect"
+import { DateTime, Effect, Layer, Option, Redacted } from "effect"
 import { HttpServerRequest } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import * as Audited from "./Audited.ts"
@@ -213,7 +214,10 @@ const layerPerson = HttpApiBuilder.group(
           const typed = Redacted.make(userCode)
           const { id: _, ...request } = yield* withUserCode(pairing.request(typed))
           const code = Option.match(UserCode.parse(typed), { onNone: () => userCode, onSome: Redacted.value })
-          return { userCode: code, ...request }
+          const age = (yield* DateTime.now).epochMilliseconds - request.createdAt.epochMilliseconds
+          const { hostname, name } = request
+          const shown = { hostname: shownName(hostname), name: name === null ? null : shownName(name) }
+          return { userCode: code, ageSeconds: Math.max(0, Math.floor(age / 1000)), shown, ...request }
         }).pipe(
           Effect.catchTag("CodeNotOpen", () => Effect.fail(noSuchRequest)),
           Audited.orUnavailable

@@ -23,6 +23,7 @@ export const settings: Settings = {
   redisPrefix: "edge-relay",
   acceptQueryToken: true,
   trustedProxies: [],
+  forwardedHeader: "x-forwarded-for",
   maxSessions: 100,
   maxStreams: 100,
   heartbeatMillis: 15_000,
