@@ -4,10 +4,10 @@ import * as Problem from "@edge-relay/domain/api/Problem"
 import * as EdgeHost from "@edge-relay/domain/edges/EdgeHost"
 import { Edges } from "@edge-relay/domain/edges/Edges"
 import type { SignInSession } from "@edge-relay/domain/sign-in/SignInSession"
-import { SignInSessions } from "@edge-relay/domain/sign-in/SignInSessions"
 import { Clock, Effect, Option } from "effect"
 import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
+import { SessionCheck } from "../session/SessionCheck.ts"
 import { SessionCookie } from "../session/SessionCookie.ts"
 import { loginPath } from "../sign-in/ReturnTo.ts"
 import { respond } from "../sign-in/SignInPage.ts"
@@ -35,7 +35,7 @@ export const layer = ({ edgeDomain, publicUrl }: EdgeHostOptions) =>
       const cookies = yield* SessionCookie
       const edges = yield* Edges
       const seal = yield* EdgeHostSeal
-      const sessions = yield* SignInSessions
+      const check = yield* SessionCheck
 
       const enter = Effect.fnUntraced(function* (
         { after, attempt, challenge, host }: typeof EnterQuery.Type,
@@ -44,8 +44,7 @@ export const layer = ({ edgeDomain, publicUrl }: EdgeHostOptions) =>
         const named = edgeDomain === undefined ? undefined : EdgeHost.parse(edgeDomain, host)
         if (named === undefined || named === "unknown") return noEdge("No edge has this address.")
         const cookie = cookies.verify(request.headers["cookie"])
-        const session =
-          cookie === undefined ? Option.none<SignInSession>() : yield* sessions.find(cookie.idHash)
+        const session = cookie === undefined ? Option.none<SignInSession>() : yield* check.findBy(cookie)
         if (cookie === undefined || Option.isNone(session)) {
           return after === undefined
             ? redirect(loginPath(`${request.url}&after=sign-in`))
@@ -57,7 +56,7 @@ export const layer = ({ edgeDomain, publicUrl }: EdgeHostOptions) =>
         )
         if (!found) return noEdge("It was removed, or it belongs to somebody else.")
         const now = yield* Clock.currentTimeMillis
-        sessions.touch(cookie.idHash, now)
+        check.used({ cookie, session: session.value }, now)
         const ticket = seal.sealTicket(named.host, {
           id: cookie.id,
           challenge,

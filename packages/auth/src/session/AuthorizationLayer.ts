@@ -6,7 +6,6 @@ import { HttpServerRequest, HttpServerResponse } from "effect/http"
 import { isCrossSite } from "./CrossSite.ts"
 import { SessionCheck, toCurrentUser } from "./SessionCheck.ts"
 import { SessionCookie } from "./SessionCookie.ts"
-import { SignIn } from "../sign-in/SignIn.ts"
 import * as Bearer from "../tokens/Bearer.ts"
 import * as TokenAuthorization from "../tokens/TokenAuthorization.ts"
 
@@ -22,9 +21,7 @@ export const layer = (options: { readonly publicUrl: URL }) =>
     Effect.gen(function* () {
       const check = yield* SessionCheck
       const cookies = yield* SessionCookie
-      const signIn = yield* SignIn
       const byToken = yield* TokenAuthorization.make
-      const scope = yield* Effect.scope
 
       return Authorization.of(
         Effect.fnUntraced(function* (httpEffect, { endpoint }) {
@@ -50,11 +47,7 @@ export const layer = (options: { readonly publicUrl: URL }) =>
           const { cookie, session } = checked.value
           const now = yield* Clock.currentTimeMillis
           const slides = !(endpoint.identifier === "me" && asksNotToSlide(request.url))
-          if (slides) check.touch(checked.value, now)
-          // Nobody waits for the provider: where it says that the session is over, it ends a moment later.
-          if (session.refreshAt !== null && session.refreshAt <= now) {
-            yield* Effect.forkIn(signIn.refresh(cookie, session), scope)
-          }
+          check.used(checked.value, now, { slides })
           const user = toCurrentUser(session, slides ? now : session.lastSeenAt)
           const response = yield* Effect.provideService(httpEffect, CurrentUser, user)
           return withHeaders(response, {

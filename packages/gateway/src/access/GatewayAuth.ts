@@ -1,15 +1,15 @@
 import { EdgeHostSeal } from "@edge-relay/auth/edge-host/EdgeHostSeal"
+import { SessionCheck } from "@edge-relay/auth/session/SessionCheck"
 import type { VerifiedCookie } from "@edge-relay/auth/session/SessionCookie"
 import { SessionCookie } from "@edge-relay/auth/session/SessionCookie"
 import { TokenCheck } from "@edge-relay/auth/tokens/TokenCheck"
 import type { AccessToken } from "@edge-relay/domain/access-tokens/AccessTokens"
-import { SignIn } from "@edge-relay/auth/sign-in/SignIn"
-import type { SessionIdHash, SignInSession } from "@edge-relay/domain/sign-in/SignInSession"
+import type { SignInSession } from "@edge-relay/domain/sign-in/SignInSession"
 import { SignInSessions } from "@edge-relay/domain/sign-in/SignInSessions"
 import * as HostCookies from "../hosts/HostCookies.ts"
 import { type Caller, isToken } from "./Caller.ts"
 import type { Lookup } from "./Lookup.ts"
-import { Clock, Context, Effect, FiberSet, Layer, Option } from "effect"
+import { Clock, Context, Effect, Layer, Option } from "effect"
 
 /** Somebody known by what they sent. */
 export interface Authenticated {
@@ -20,8 +20,8 @@ export interface Authenticated {
 
 /**
  * Who a forwarded request is from, without a fiber where this process's memory has the answer.
- * The same rules as the `Authorization` middleware's, for a path that no handler is on: a request counts as use, has
- * the provider's tokens refreshed where that is due, without waiting for it, and gets a cookie of the newest key.
+ * {@link SessionCheck} has the rules; here is how a path that no handler is on asks for them, and gives a cookie of the
+ * newest key.
  */
 export class GatewayAuth extends Context.Service<
   GatewayAuth,
@@ -54,12 +54,6 @@ export class GatewayAuth extends Context.Service<
   )
 }
 
-/** A session's idle end is hours away: it need not be moved by each of a thousand requests a second. */
-const touchMillis = 1000
-
-/** Where the database is away, a refresh that is due is tried again after this, not with each request. */
-const refreshPause = "1 second"
-
 /** What a connection's last `Cookie` header was found to be. */
 interface Verified {
   readonly header: string
@@ -74,13 +68,10 @@ const make = Effect.gen(function* () {
   const seal = yield* EdgeHostSeal
   const hostCookies = HostCookies.make(cookies.name.startsWith("__Host-"))
   const sessions = yield* SignInSessions
-  const signIn = yield* SignIn
+  const check = yield* SessionCheck
   const tokens = yield* TokenCheck
   const clock = yield* Clock.Clock
-  const fork = yield* FiberSet.makeRuntime()
   const verified = new WeakMap<object, Verified>()
-  /** Sessions whose tokens are being refreshed for a request of ours. */
-  const refreshing = new Set<SessionIdHash>()
 
   /** Two cookies of our name: somebody planted the other, and their order says nothing. */
   const openHostCookie = (host: string, header: string): VerifiedCookie | undefined => {
@@ -103,27 +94,12 @@ const make = Effect.gen(function* () {
     return found
   }
 
-  const refresh = (cookie: VerifiedCookie, session: SignInSession): void => {
-    if (refreshing.has(cookie.idHash)) return
-    refreshing.add(cookie.idHash)
-    fork(
-      signIn
-        .refresh(cookie, session)
-        .pipe(
-          Effect.andThen(Effect.sleep(refreshPause)),
-          Effect.ensuring(Effect.sync(() => refreshing.delete(cookie.idHash)))
-        )
-    )
-  }
-
   const seen = (
     cookie: VerifiedCookie,
     session: SignInSession,
     renewedCookie: string | undefined
   ): Authenticated => {
-    const now = clock.currentTimeMillisUnsafe()
-    if (now - session.lastSeenAt >= touchMillis) sessions.touch(session.idHash, now)
-    if (session.refreshAt !== null && session.refreshAt <= now) refresh(cookie, session)
+    check.used({ cookie, session }, clock.currentTimeMillisUnsafe())
     return { caller: session, renewedCookie }
   }
 
@@ -131,9 +107,9 @@ const make = Effect.gen(function* () {
     if (header === undefined) return undefined
     const { cookie, renewedCookie } = verify(host, header, connection)
     if (cookie === undefined) return undefined
-    const known = sessions.peek(cookie.idHash, clock.currentTimeMillisUnsafe())
+    const known = check.peekBy(cookie, clock.currentTimeMillisUnsafe())
     if (known !== undefined) return seen(cookie, known, renewedCookie)
-    return Effect.map(sessions.find(cookie.idHash), (found) =>
+    return Effect.map(check.findBy(cookie), (found) =>
       Option.isSome(found) ? seen(cookie, found.value, renewedCookie) : undefined
     )
   }

@@ -110,7 +110,9 @@ const serveWith = Effect.fnUntraced(function* (
   const auth = AuthHttp.layer.pipe(
     Layer.provideMerge(AuthorizationLayer.layer({ publicUrl: origin })),
     Layer.provideMerge(
-      Layer.mergeAll(SignIn.layer({ ...options, publicUrl: origin }), SessionCheck.layer, TokenCheck.layer)
+      Layer.mergeAll(SessionCheck.layer, TokenCheck.layer).pipe(
+        Layer.provideMerge(SignIn.layer({ ...options, publicUrl: origin }))
+      )
     ),
     Layer.provideMerge(Layer.mergeAll(oidc, cookie))
   )

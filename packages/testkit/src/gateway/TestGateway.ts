@@ -2,6 +2,7 @@ import { EdgeHostSeal } from "@edge-relay/auth/edge-host/EdgeHostSeal"
 import { Oidc } from "@edge-relay/auth/provider/Oidc"
 import { SessionCookie, type VerifiedCookie } from "@edge-relay/auth/session/SessionCookie"
 import { TokenCheck } from "@edge-relay/auth/tokens/TokenCheck"
+import { SessionCheck } from "@edge-relay/auth/session/SessionCheck"
 import { SignIn } from "@edge-relay/auth/sign-in/SignIn"
 import { AccessTokens, type NewAccessToken } from "@edge-relay/domain/access-tokens/AccessTokens"
 import { AuditLog } from "@edge-relay/domain/audit/AuditLog"
@@ -93,7 +94,8 @@ export class TestGateway extends Context.Service<
       Layer.provide(
         Layer.merge(Gateway.layer({ publicUrl, ...options }), RemovedEdges.layer({ everyMillis: 100 })).pipe(
           Layer.provideMerge(Layer.mergeAll(GatewayAuth.layer, accessTo(changed), Traffic.layer, dialer)),
-          Layer.provideMerge(Layer.merge(SignIn.layer({ publicUrl }), TokenCheck.layer)),
+          Layer.provideMerge(Layer.merge(SessionCheck.layer, TokenCheck.layer)),
+          Layer.provideMerge(SignIn.layer({ publicUrl })),
           Layer.provideMerge(
             Layer.mergeAll(
               SessionCookie.layer({ keys: [sessionKey, olderSessionKey], secure: false }),
