@@ -1,6 +1,6 @@
 import { Schema } from "effect"
 import { EdgeId } from "@edge-relay/domain/ids/EdgeId"
-import { EdgeDialReason } from "./DialError.ts"
+import { EdgeDialReason } from "@edge-relay/domain/tunnels/DialError"
 import { INITIAL_WINDOW } from "@edge-relay/yamux/Frame"
 import type { SessionOptions } from "@edge-relay/yamux/SessionOptions"
 

@@ -22,7 +22,7 @@ export const layer = HttpApiBuilder.group(
           store.lookupEdge(edgeId),
           Option.match({
             onNone: () => Effect.fail(offline(edgeId)),
-            onSome: ({ summary }) => Effect.succeed(summary)
+            onSome: (handle) => Effect.succeed(handle.summary())
           })
         ),
       close: Effect.fnUntraced(function* ({ params: { edgeId }, query: { reason = "disconnected" } }) {

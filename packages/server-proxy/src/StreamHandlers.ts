@@ -5,7 +5,7 @@ import { Cause, Effect, FiberSet, Option } from "effect"
 import type { HttpServerRequest } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import * as Problem from "@edge-relay/domain/api/Problem"
-import type { DialError, EdgeDialReason, EdgeStream } from "@edge-relay/protocol/DialError"
+import type { DialError, EdgeDialReason, EdgeStream } from "@edge-relay/domain/tunnels/DialError"
 import { InternalApi, STREAM_PROTOCOL } from "@edge-relay/protocol/InternalApi"
 import {
   decodeDial,

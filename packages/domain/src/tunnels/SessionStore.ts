@@ -2,6 +2,7 @@ import { Clock, Context, Duration, Effect, HashMap, Layer, Option, Ref, Schema }
 import { TenantId } from "../ids/TenantId.ts"
 import { EdgeId } from "../ids/EdgeId.ts"
 import { TokenId } from "../ids/TokenId.ts"
+import type { DialError, EdgeStream } from "./DialError.ts"
 
 /**
  * The live tunnels of one proxy, at most one for each session token. The newest wins: registering swaps
@@ -32,10 +33,16 @@ export type SessionSummary = typeof SessionSummary.Type
 /** Why a tunnel is closed by us; the tunnel says it to the agent in its own way. */
 export type CloseReason = "displaced" | "revoked" | "disconnected" | "heartbeat_timeout" | "draining"
 
+/** A live tunnel, as the store and whoever dials edges know it. */
 export interface TunnelHandle {
-  /** What is known at the moment of reading. */
-  readonly summary: SessionSummary
-  readonly recordHeartbeat: Effect.Effect<void>
+  readonly edgeId: EdgeId
+  readonly tokenId: TokenId
+  /** When its agent last gave a sign of life, in milliseconds since 1970. The store's `heartbeat` writes it. */
+  lastHeardAt: number
+  /** What is known at this moment, made for whoever asks. */
+  readonly summary: () => SessionSummary
+  /** A stream to a service of the edge, once the service is connected. */
+  readonly open: (service: string) => Effect.Effect<EdgeStream, DialError>
   /** Ends the tunnel. Whatever it does, the store calls it at most once for each handle. */
   readonly close: (reason: CloseReason) => Effect.Effect<void>
 }
@@ -76,7 +83,7 @@ export class SessionStore extends Context.Service<
         handle.close(reason).pipe(
           Effect.timeout(CLOSE_PATIENCE),
           Effect.catchCause((cause) => Effect.logWarning("a session did not close", cause)),
-          Effect.annotateLogs({ edgeId: handle.summary.edgeId, reason }),
+          Effect.annotateLogs({ edgeId: handle.edgeId, reason }),
           Effect.forkIn(scope, { startImmediately: true }),
           Effect.asVoid
         )
@@ -109,7 +116,7 @@ export class SessionStore extends Context.Service<
       const heartbeat = Effect.fnUntraced(function* (tokenId: TokenId) {
         const handle = yield* lookup(tokenId)
         if (Option.isNone(handle)) return yield* new SessionNotFound({ tokenId })
-        yield* handle.value.recordHeartbeat
+        handle.value.lastHeardAt = yield* Clock.currentTimeMillis
       })
 
       const expire = Effect.fnUntraced(function* (
@@ -131,7 +138,7 @@ export class SessionStore extends Context.Service<
         const clock = yield* Clock.Clock
         const patience = Duration.toMillis(Duration.fromInputUnsafe(after))
         const isSilent = (handle: TunnelHandle) =>
-          clock.currentTimeMillisUnsafe() - handle.summary.lastHeartbeatAt.epochMilliseconds > patience
+          clock.currentTimeMillisUnsafe() - handle.lastHeardAt > patience
         const silent = Array.from((yield* Ref.get(state)).sessions).filter(([, handle]) => isSilent(handle))
         let removed = 0
         for (const [tokenId, handle] of silent) {
@@ -147,7 +154,7 @@ export class SessionStore extends Context.Service<
         lookupEdge,
         exists: (tokenId) => Effect.map(lookup(tokenId), Option.isSome),
         list: Effect.map(Ref.get(state), (current) =>
-          Array.from(HashMap.values(current.sessions), (handle) => ({ ...handle.summary }))
+          Array.from(HashMap.values(current.sessions), (handle) => handle.summary())
         ),
         heartbeat,
         cleanupExpired
@@ -172,14 +179,14 @@ const isCurrent = (state: State, tokenId: TokenId, handle: TunnelHandle): boolea
 
 const insert = (state: State, tokenId: TokenId, handle: TunnelHandle): State => ({
   sessions: HashMap.set(state.sessions, tokenId, handle),
-  tokenOfEdge: HashMap.set(state.tokenOfEdge, handle.summary.edgeId, tokenId)
+  tokenOfEdge: HashMap.set(state.tokenOfEdge, handle.edgeId, tokenId)
 })
 
 const remove = (state: State, tokenId: TokenId, handle: TunnelHandle): State => ({
   sessions: HashMap.remove(state.sessions, tokenId),
   tokenOfEdge: HashMap.modifyAt(
     state.tokenOfEdge,
-    handle.summary.edgeId,
+    handle.edgeId,
     Option.filter((current) => current !== tokenId)
   )
 })

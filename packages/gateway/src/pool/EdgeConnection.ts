@@ -1,5 +1,5 @@
 import { reset } from "@edge-relay/tunnel/Splice"
-import type { EdgeStream } from "@edge-relay/protocol/DialError"
+import type { EdgeStream } from "@edge-relay/domain/tunnels/DialError"
 import type { Duplex } from "node:stream"
 import type { ResponseHead } from "../http/ResponseHead.ts"
 import { MalformedResponse } from "../http/MalformedResponse.ts"

@@ -1,5 +1,5 @@
 import type { EdgeId } from "@edge-relay/domain/ids/EdgeId"
-import { type DialError, EdgeBusy, type EdgeStream } from "@edge-relay/protocol/DialError"
+import { type DialError, EdgeBusy, type EdgeStream } from "@edge-relay/domain/tunnels/DialError"
 import { Cause, Exit, type Fiber, Option, type Tracer } from "effect"
 import { EdgeConnection, type ConnectionOwner } from "./EdgeConnection.ts"
 

@@ -17,7 +17,9 @@ export const layer: Layer.Layer<Presence, never, TunnelServer | SessionStore | S
         events: tunnels.events,
         list: store.list,
         get: (edgeId) =>
-          Effect.map(Effect.flatMap(store.lookupEdge(edgeId), Effect.fromOption), ({ summary }) => summary),
+          Effect.map(Effect.flatMap(store.lookupEdge(edgeId), Effect.fromOption), (handle) =>
+            handle.summary()
+          ),
         close: (edgeId, reason) => tunnels.close((token) => token.edgeId === edgeId, reason),
         isAlive: Effect.void
       }

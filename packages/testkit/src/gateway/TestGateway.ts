@@ -22,7 +22,7 @@ import {
   EdgeOffline,
   EdgeRefused,
   type EdgeStream
-} from "@edge-relay/protocol/DialError"
+} from "@edge-relay/domain/tunnels/DialError"
 import { TunnelDialer } from "@edge-relay/tunnel/link/TunnelDialer"
 import { Context, DateTime, Effect, Layer, Redacted, type Scope } from "effect"
 import { Digest, SecureRandom } from "effect/crypto"

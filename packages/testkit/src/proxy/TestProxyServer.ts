@@ -2,6 +2,7 @@ import { Context, Effect, Layer, Logger, Redacted } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { AuditLog } from "@edge-relay/domain/audit/AuditLog"
 import { EdgeEvents } from "@edge-relay/domain/edges/EdgeEvents"
+import { SessionStore } from "@edge-relay/domain/tunnels/SessionStore"
 import { Config, type Settings } from "@edge-relay/server-proxy/Config"
 import { Readiness } from "@edge-relay/server-kit/Readiness"
 import * as Server from "@edge-relay/server-proxy/Server"
@@ -70,6 +71,7 @@ export const startServer = Effect.fnUntraced(function* (changes: Partial<Setting
     tokens,
     database,
     dialer,
+    store: Context.get(services, SessionStore),
     events: Context.get(services, EdgeEvents),
     audit: Context.get(services, AuditLog)
   }

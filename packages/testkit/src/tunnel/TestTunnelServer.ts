@@ -18,7 +18,8 @@ export interface TestProxy {
 /** A tunnel server on a free port, for the scope's life. */
 export const startProxy = Effect.fnUntraced(function* (
   options: Partial<TunnelServerOptions> = {},
-  directory: Layer.Layer<SessionDirectory> = SessionDirectory.layerMemory("http://127.0.0.1:1")
+  directory: Layer.Layer<SessionDirectory> = SessionDirectory.layerMemory("http://127.0.0.1:1"),
+  store: Layer.Layer<SessionStore> = SessionStore.layer
 ) {
   const http = createServer({ connectionsCheckingInterval: 100, headersTimeout: 500 })
   yield* Effect.acquireRelease(
@@ -37,7 +38,7 @@ export const startProxy = Effect.fnUntraced(function* (
       addressOf: (request) => request.socket.remoteAddress ?? "unknown",
       ...options
     }).pipe(
-      Layer.provideMerge(SessionStore.layer),
+      Layer.provideMerge(store),
       Layer.provide(directory),
       Layer.provide(tokens.layer),
       // What goes wrong here is meant to.

@@ -1,7 +1,7 @@
 import { request as httpRequest } from "node:http"
 import type { Duplex } from "node:stream"
 import { Effect, Option, Redacted } from "effect"
-import { DialError, EdgeReset, type EdgeStream, ProxyUnavailable } from "@edge-relay/protocol/DialError"
+import { DialError, EdgeReset, type EdgeStream, ProxyUnavailable } from "@edge-relay/domain/tunnels/DialError"
 import {
   decodeAnswer,
   type Dial,

@@ -1,6 +1,11 @@
 import { Context, Effect, Layer, type Redacted } from "effect"
 import type { EdgeId } from "@edge-relay/domain/ids/EdgeId"
-import { DialError, EdgeOffline, type EdgeStream, ProxyUnavailable } from "@edge-relay/protocol/DialError"
+import {
+  DialError,
+  EdgeOffline,
+  type EdgeStream,
+  ProxyUnavailable
+} from "@edge-relay/domain/tunnels/DialError"
 import type { Dial } from "@edge-relay/protocol/LinkProtocol"
 import { ProxyLink } from "./ProxyLink.ts"
 import { SessionDirectory } from "../directory/SessionDirectory.ts"

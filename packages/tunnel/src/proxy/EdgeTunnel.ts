@@ -1,6 +1,8 @@
 import type { Duplex } from "node:stream"
 import { DateTime, Effect, Option, Schema } from "effect"
 import type { CloseReason, SessionSummary, TunnelHandle } from "@edge-relay/domain/tunnels/SessionStore"
+import type { EdgeId } from "@edge-relay/domain/ids/EdgeId"
+import type { TokenId } from "@edge-relay/domain/ids/TokenId"
 import type { AuthenticatedToken } from "@edge-relay/domain/tunnels/SessionTokens"
 import { ControlChannel } from "../ControlChannel.ts"
 import { requestService } from "./ServiceRequest.ts"
@@ -11,7 +13,7 @@ import {
   EdgeOffline,
   EdgeRefused,
   type EdgeStream
-} from "@edge-relay/protocol/DialError"
+} from "@edge-relay/domain/tunnels/DialError"
 import {
   CloseCode,
   DEFAULT_SERVICE,
@@ -48,7 +50,7 @@ export interface EdgeTunnelOptions {
   /** Once: the agent has said who it is, or is of the generation that does not. */
   readonly onReady: (tunnel: EdgeTunnel) => void
   /** After each answered ping. */
-  readonly onBeat: (roundTripMillis: number) => void
+  readonly onBeat: (tunnel: EdgeTunnel, roundTripMillis: number) => void
   /** The agent has sent data for a stream that is not open. */
   readonly onStrayData: (tunnel: EdgeTunnel, streamId: number, bytes: number) => void
   /** Once, however it ended. */
@@ -68,7 +70,8 @@ export class EdgeTunnel implements TunnelHandle, Beating {
   #hostname: string | null = null
   #services = defaultServices
   #helloTimer: NodeJS.Timeout | undefined
-  #lastHeartbeatAt: number
+  /** On the clock of `performance.now()`: a date that is set back makes nobody seem heard. */
+  #heardAt = performance.now()
   #roundTripMillis: number | null = null
   #streams = 0
 
@@ -76,14 +79,13 @@ export class EdgeTunnel implements TunnelHandle, Beating {
     this.#session = session
     this.#peer = peer
     this.#options = options
-    this.#lastHeartbeatAt = options.now()
-    this.#connectedAt = this.#lastHeartbeatAt
+    this.#connectedAt = options.now()
     session.onClose = () => this.#closed()
     session.onStream = (stream) => this.#accept(stream)
     session.onStrayData = (streamId, bytes) => options.onStrayData(this, streamId, bytes)
     session.onRoundTrip = (millis) => {
       this.#roundTripMillis = millis
-      options.onBeat(millis)
+      options.onBeat(this, millis)
     }
     if (peer.protocol === "v2") {
       this.#helloTimer = setTimeout(
@@ -104,19 +106,26 @@ export class EdgeTunnel implements TunnelHandle, Beating {
     return this.#peer.token
   }
 
-  get recordHeartbeat(): Effect.Effect<void> {
-    return Effect.sync(() => {
-      this.#lastHeartbeatAt = this.#options.now()
-    })
+  get edgeId(): EdgeId {
+    return this.#peer.token.edgeId
   }
 
-  /** When the last byte came from the agent, on the clock of `performance.now()`. */
-  get lastReceivedAt(): number {
-    return this.#session.lastReceivedAt
+  get tokenId(): TokenId {
+    return this.#peer.token.tokenId
   }
 
-  /** Another one at each reading: ten thousand tunnels hold none. */
-  get summary(): SessionSummary {
+  /** Whatever arrives is a sign of life. The session's clock is monotonic, ours tells the date. */
+  get lastHeardAt(): number {
+    const silentMillis = performance.now() - Math.max(this.#heardAt, this.#session.lastReceivedAt)
+    return this.#options.now() - silentMillis
+  }
+
+  set lastHeardAt(at: number) {
+    this.#heardAt = performance.now() - (this.#options.now() - at)
+  }
+
+  /** Another one each time: ten thousand tunnels hold none. */
+  summary(): SessionSummary {
     const { token, protocol, remoteAddress } = this.#peer
     return {
       ...token,
@@ -124,7 +133,7 @@ export class EdgeTunnel implements TunnelHandle, Beating {
       remoteAddress,
       proxyId: this.#options.proxyId,
       connectedAt: DateTime.makeUnsafe(this.#connectedAt),
-      lastHeartbeatAt: DateTime.makeUnsafe(Math.max(this.#lastHeartbeatAt, this.#lastSignOfLife())),
+      lastHeartbeatAt: DateTime.makeUnsafe(this.lastHeardAt),
       agent: this.#agent,
       hostname: this.#hostname,
       services: this.#services,
@@ -250,11 +259,6 @@ export class EdgeTunnel implements TunnelHandle, Beating {
       this.#session.destroy(undefined, CloseCode.overLimit, "over limit: stream ids")
     }
     return new EdgeOffline({ edgeId })
-  }
-
-  /** Whatever arrives is one. The session's clock is monotonic, ours tells the date. */
-  #lastSignOfLife(): number {
-    return this.#options.now() - (performance.now() - this.#session.lastReceivedAt)
   }
 
   #closed(): void {

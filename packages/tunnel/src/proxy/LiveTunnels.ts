@@ -11,13 +11,13 @@ import {
   Stream
 } from "effect"
 import type { EdgeId } from "@edge-relay/domain/ids/EdgeId"
-import { type CloseReason, SessionStore } from "@edge-relay/domain/tunnels/SessionStore"
+import { type CloseReason, SessionStore, type TunnelHandle } from "@edge-relay/domain/tunnels/SessionStore"
 import type { TokenId } from "@edge-relay/domain/ids/TokenId"
 import { type AuthenticatedToken, SessionTokens } from "@edge-relay/domain/tunnels/SessionTokens"
 import { Contention, type ContentionOptions } from "./Contention.ts"
-import { EdgeTunnel } from "./EdgeTunnel.ts"
+import type { EdgeTunnel } from "./EdgeTunnel.ts"
 import { type Claim, SessionDirectory } from "../directory/SessionDirectory.ts"
-import { DialError, EdgeOffline, type EdgeStream } from "@edge-relay/protocol/DialError"
+import { DialError, EdgeOffline, type EdgeStream } from "@edge-relay/domain/tunnels/DialError"
 import type { TunnelEvent } from "@edge-relay/protocol/TunnelEvent"
 import * as TunnelEvents from "./TunnelEvents.ts"
 import * as TunnelMetrics from "./TunnelMetrics.ts"
@@ -43,6 +43,8 @@ export interface LiveTunnels {
   readonly add: (tunnel: EdgeTunnel) => void
   /** The agent has said hello: from now on its edge is online here. */
   readonly register: (tunnel: EdgeTunnel) => Effect.Effect<void>
+  /** The agent has answered a ping. */
+  readonly heartbeat: (tunnel: EdgeTunnel) => Effect.Effect<void>
   readonly remove: (tunnel: EdgeTunnel) => Effect.Effect<void>
   readonly open: (edgeId: EdgeId, service: string) => Effect.Effect<EdgeStream, DialError>
   readonly close: (
@@ -169,10 +171,10 @@ export const make = Effect.fnUntraced(function* (
 
   const open = (edgeId: EdgeId, service: string) =>
     Effect.flatMap(store.lookupEdge(edgeId), (registered) => {
-      const tunnel = Option.getOrElse(registered, () => leaving.get(edgeId))
-      return tunnel instanceof EdgeTunnel
-        ? tunnel.open(service)
-        : Effect.fail(new DialError({ reason: new EdgeOffline({ edgeId }) }))
+      const tunnel: TunnelHandle | undefined = Option.getOrElse(registered, () => leaving.get(edgeId))
+      return tunnel === undefined
+        ? Effect.fail(new DialError({ reason: new EdgeOffline({ edgeId }) }))
+        : tunnel.open(service)
     })
 
   const leave = Effect.fnUntraced(function* (tunnel: EdgeTunnel) {
@@ -235,21 +237,8 @@ export const make = Effect.fnUntraced(function* (
     }
   })
 
-  /** When the one that was silent for the longest, of those there were at the last look, had been heard. */
-  let heardSince = 0
-
-  /** Whoever was heard later, or came later, cannot have been silent for longer: mostly one comparison tells. */
-  const hasSilent = (): boolean => {
-    const now = performance.now()
-    if (now - heardSince <= options.silenceMillis) return false
-    heardSince = now
-    for (const { lastReceivedAt } of tunnels) heardSince = Math.min(heardSince, lastReceivedAt)
-    return now - heardSince > options.silenceMillis
-  }
-
   const sweep = Effect.gen(function* () {
-    // Mostly there are none, and to read ten thousand summaries each second costs megabytes.
-    if (hasSilent()) yield* store.cleanupExpired(options.silenceMillis)
+    yield* store.cleanupExpired(options.silenceMillis)
     for (const token of contention.settle(clock.currentTimeMillisUnsafe()))
       yield* events.contended(token, false)
   })
@@ -270,6 +259,8 @@ export const make = Effect.fnUntraced(function* (
       ),
     add: (tunnel) => tunnels.add(tunnel),
     register,
+    // One that has been displaced, or is leaving, is no longer the store's.
+    heartbeat: ({ tokenId }) => Effect.ignore(store.heartbeat(tokenId)),
     remove,
     open,
     close,

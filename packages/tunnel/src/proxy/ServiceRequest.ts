@@ -1,7 +1,13 @@
 import type { Duplex } from "node:stream"
 import { Effect } from "effect"
 import type { EdgeId } from "@edge-relay/domain/ids/EdgeId"
-import { DialError, EdgeBusy, EdgeRefused, EdgeReset, EdgeTimeout } from "@edge-relay/protocol/DialError"
+import {
+  DialError,
+  EdgeBusy,
+  EdgeRefused,
+  EdgeReset,
+  EdgeTimeout
+} from "@edge-relay/domain/tunnels/DialError"
 import {
   type DecodedRefusal,
   decodeRefusal,

@@ -32,7 +32,7 @@ export const make = Effect.fnUntraced(function* (
     const registered = yield* store.lookupEdge(change.edgeId)
     return Option.match(registered, {
       onNone: (): TunnelEvent => ({ ...change, type: "offline" }),
-      onSome: ({ summary }): TunnelEvent => ({ type: "online", session: summary })
+      onSome: (handle): TunnelEvent => ({ type: "online", session: handle.summary() })
     })
   })
 

@@ -24,7 +24,7 @@ import { Heartbeats } from "./Heartbeats.ts"
 import * as LiveTunnels from "./LiveTunnels.ts"
 import { PacedQueue } from "../websocket/PacedQueue.ts"
 import { SessionDirectory } from "../directory/SessionDirectory.ts"
-import type { DialError, EdgeStream } from "@edge-relay/protocol/DialError"
+import type { DialError, EdgeStream } from "@edge-relay/domain/tunnels/DialError"
 import { StrayData } from "./StrayData.ts"
 import { TunnelDialer } from "../link/TunnelDialer.ts"
 import type { TunnelEvent } from "@edge-relay/protocol/TunnelEvent"
@@ -190,8 +190,10 @@ const make = Effect.fnUntraced(function* (given: TunnelServerOptions) {
         // Its turn may come after its close.
         if (!tunnel.isClosed) run(live.register(tunnel))
       }),
-    // The store is not told: a tunnel's own summary shows what last arrived, this answer too.
-    onBeat: (millis) => TunnelMetrics.roundTripSeconds.updateUnsafe(millis / 1000, context),
+    onBeat: (tunnel, millis) => {
+      TunnelMetrics.roundTripSeconds.updateUnsafe(millis / 1000, context)
+      run(live.heartbeat(tunnel))
+    },
     onStrayData: ({ token }, streamId, bytes) => stray.add({ streamId, bytes, edgeId: token.edgeId }),
     onClosed: (tunnel) => {
       settle(tunnel)

@@ -1,7 +1,6 @@
 import type { Duplex } from "node:stream"
 import { Schema } from "effect"
-import { EdgeId } from "@edge-relay/domain/ids/EdgeId"
-import type { ProtocolVersion } from "./TunnelProtocol.ts"
+import { EdgeId } from "../ids/EdgeId.ts"
 
 /** Why a stream to an edge was not opened, and what one is that was. */
 
@@ -76,5 +75,5 @@ export interface EdgeStream {
   /** Half-close is kept. `destroy` before both directions ended resets the edge's local connection. */
   readonly stream: Duplex
   /** With `v1` the stream is good for one HTTP exchange, to be asked with `Connection: close`. */
-  readonly protocol: ProtocolVersion
+  readonly protocol: "v1" | "v2"
 }
