@@ -43,6 +43,11 @@ const OfferedServices = Schema.Array(Schema.Struct({ name: ShortText })).check(S
 export const Hello = Schema.Struct({
   type: Schema.tag("hello"),
   agent: Schema.optionalKey(ShortText),
+  /**
+   * Made at random by each agent that runs, the same in all its tunnels. By it two that use one token are told apart,
+   * also where one machine is a copy of the other.
+   */
+  instanceId: Schema.optionalKey(ShortText),
   hostname: Schema.optionalKey(ShortText),
   os: Schema.optionalKey(ShortText),
   arch: Schema.optionalKey(ShortText),

@@ -71,6 +71,7 @@ export const run = Effect.fn("TunnelClient.run")(function* (
   const random = yield* Random.Random
   const reconnect = new Reconnect(options.reconnect, () => random.nextDoubleUnsafe())
   const url = tunnelUrl(options.url)
+  const instanceId = Array.from({ length: 2 }, () => random.nextDoubleUnsafe().toString(36).slice(2)).join("")
   /** The current one, and those whose last streams are finishing. */
   const tunnels = new Set<AgentTunnel>()
   let onEmpty = () => {}
@@ -85,7 +86,7 @@ export const run = Effect.fn("TunnelClient.run")(function* (
         return services
       },
       get hello() {
-        return { ...options.hello, services: Array.from(services.keys(), (name) => ({ name })) }
+        return { instanceId, ...options.hello, services: Array.from(services.keys(), (name) => ({ name })) }
       },
       ca: options.ca,
       httpAgent: outboundProxy(url, options.environment),

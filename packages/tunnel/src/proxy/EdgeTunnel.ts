@@ -68,6 +68,7 @@ export class EdgeTunnel implements TunnelHandle, Beating {
   #hasSaidHello = false
   #agent: string | null = null
   #hostname: string | null = null
+  #instanceId: string | undefined
   #services = defaultServices
   #helloTimer: NodeJS.Timeout | undefined
   /** On the clock of `performance.now()`: a date that is set back makes nobody seem heard. */
@@ -112,6 +113,11 @@ export class EdgeTunnel implements TunnelHandle, Beating {
 
   get tokenId(): TokenId {
     return this.#peer.token.tokenId
+  }
+
+  /** Which agent it is of, as that says itself; undefined: it does not. */
+  get instanceId(): string | undefined {
+    return this.#instanceId
   }
 
   /** Whatever arrives is a sign of life. The session's clock is monotonic, ours tells the date. */
@@ -221,10 +227,11 @@ export class EdgeTunnel implements TunnelHandle, Beating {
     if (message["type"] !== "hello" || this.#hasSaidHello) return
     const hello = decodeHello(message)
     if (Option.isNone(hello)) return this.#protocolError("malformed hello")
-    const { agent, hostname, services } = hello.value
+    const { agent, hostname, instanceId, services } = hello.value
     this.#hasSaidHello = true
     this.#agent = agent ?? null
     this.#hostname = hostname ?? null
+    this.#instanceId = instanceId
     this.#services = services?.map(({ name }) => name) ?? defaultServices
     this.#ready()
   }

@@ -97,7 +97,7 @@ export const make = Effect.fnUntraced(function* (
     // The agent comes back, to a proxy that can reach the directory.
     if (Option.isNone(claim)) return yield* tunnel.close("disconnected")
     claims.set(tunnel, claim.value)
-    if (yield* store.register(token.tokenId, tunnel)) yield* recordDisplaced(token)
+    if (yield* store.register(token.tokenId, tunnel)) yield* recordDisplaced(tunnel)
     // It closed while it was being registered: the removal that its close asked for came too early.
     if (tunnel.isClosed) return yield* remove(tunnel)
     tunnel.welcome({
@@ -110,9 +110,9 @@ export const make = Effect.fnUntraced(function* (
     yield* confirm(tunnel)
   })
 
-  const recordDisplaced = Effect.fnUntraced(function* (token: AuthenticatedToken) {
+  const recordDisplaced = Effect.fnUntraced(function* ({ instanceId, token }: EdgeTunnel) {
     yield* Metric.update(TunnelMetrics.displaced, 1)
-    if (!contention.displaced(token, clock.currentTimeMillisUnsafe())) return
+    if (!contention.displaced(token, instanceId, clock.currentTimeMillisUnsafe())) return
     yield* Effect.logWarning("two machines fight for one token").pipe(Effect.annotateLogs({ ...token }))
     yield* events.contended(token, true)
   })

@@ -8,7 +8,7 @@ const { tokenId } = token
 /** Five displacements, a second apart, the last at 4,000. */
 const fought = () => {
   const contention = new Contention(defaultContention)
-  const contended = [0, 1_000, 2_000, 3_000, 4_000].map((now) => contention.displaced(token, now))
+  const contended = [0, 1_000, 2_000, 3_000, 4_000].map((now) => contention.displaced(token, undefined, now))
   return { contention, contended }
 }
 
@@ -16,13 +16,14 @@ describe("Contention", () => {
   it("begins with the fifth displacement inside a minute, and says so once", () => {
     const { contention, contended } = fought()
     assert.deepStrictEqual(contended, [false, false, false, false, true])
-    assert.isFalse(contention.displaced(token, 5_000))
+    assert.isFalse(contention.displaced(token, undefined, 5_000))
     assert.deepStrictEqual(contention.contended, [token])
   })
 
   it("does not take five in an hour for a fight", () => {
     const contention = new Contention(defaultContention)
-    for (let count = 0; count < 20; count++) assert.isFalse(contention.displaced(token, count * 15_001))
+    for (let count = 0; count < 20; count++)
+      assert.isFalse(contention.displaced(token, undefined, count * 15_001))
     assert.strictEqual(contention.delayMillis(tokenId, 300_000), 0)
   })
 
@@ -33,14 +34,53 @@ describe("Contention", () => {
     assert.strictEqual(contention.delayMillis(tokenOf(2).tokenId, 5_000), 0)
   })
 
-  it("is over when nobody has tried for a minute", () => {
+  it("is over when nobody has come for five minutes, though they might", () => {
     const { contention } = fought()
+    // Put off until 15,000.
     contention.delayMillis(tokenId, 10_000)
-    assert.deepStrictEqual(contention.settle(69_999), [])
-    assert.isAbove(contention.delayMillis(tokenId, 69_999), 0)
-    assert.strictEqual(contention.delayMillis(tokenId, 129_999), 0)
-    assert.deepStrictEqual(contention.settle(129_999), [token])
+    assert.deepStrictEqual(contention.settle(314_999), [])
+    // Put off by twice as much: until 324,999.
+    assert.isAbove(contention.delayMillis(tokenId, 314_999), 0)
+    assert.isAbove(contention.delayMillis(tokenId, 324_998), 0)
+    assert.deepStrictEqual(contention.settle(600_000), [])
+    assert.strictEqual(contention.delayMillis(tokenId, 700_000), 0)
+    assert.deepStrictEqual(contention.settle(700_000), [token])
     assert.deepStrictEqual(contention.contended, [])
-    assert.deepStrictEqual(contention.settle(129_999), [])
+    assert.deepStrictEqual(contention.settle(700_000), [])
+  })
+
+  /** Each displaces the one before it, 90 s later: what an agent of ours waits at most when it was displaced. */
+  const slowly = (...instances: ReadonlyArray<string>) => {
+    const contention = new Contention(defaultContention)
+    return instances.map((instanceId, index) => {
+      const now = index * 90_000
+      contention.settle(now)
+      return contention.displaced(token, instanceId, now)
+    })
+  }
+
+  it("is seen between two agents however slow they take turns", () => {
+    assert.deepStrictEqual(slowly("b", "a", "b", "a"), [false, false, false, true])
+    assert.deepStrictEqual(slowly("b", "a", "b", "c", "a"), [false, false, false, false, true])
+  })
+
+  it("is not seen in one agent that loses its connection, is restarted or has moved", () => {
+    assert.notInclude(slowly("a", "a", "a", "a", "a", "a"), true)
+    assert.notInclude(slowly(...Array.from({ length: 40 }, (_, start) => `start ${start}`)), true)
+    assert.notInclude(slowly("b", "a", "b", "b", "b"), true)
+  })
+
+  it("goes on while both keep coming at the longest delay", () => {
+    const contention = new Contention(defaultContention)
+    for (const [index, one] of ["b", "a", "b", "a"].entries())
+      contention.displaced(token, one, index * 90_000)
+    let now = 270_000
+    for (let tries = 0; tries < 20; tries++) {
+      now += 1_000
+      assert.deepStrictEqual(contention.settle(now), [])
+      const delay = contention.delayMillis(tokenId, now)
+      assert.isAbove(delay, 0)
+      now += delay
+    }
   })
 })

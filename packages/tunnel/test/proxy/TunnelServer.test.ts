@@ -378,10 +378,11 @@ describe("the newest wins", () => {
       const { url, store, tunnels } = yield* startProxy({
         silenceMillis: 4_500,
         contention: {
+          returns: 100,
           fights: 5,
-          withinMillis: 1_000,
+          withinMillis: 3_000,
           calmMillis: 1_000,
-          firstDelayMillis: 5_000,
+          firstDelayMillis: 1_000,
           maxDelayMillis: 300_000
         }
       })
@@ -401,7 +402,7 @@ describe("the newest wins", () => {
         assert.strictEqual(refused.status, 429)
         delays.push(Number(refused.headers["retry-after"]))
       }
-      assert.deepStrictEqual(delays, [5, 10, 20])
+      assert.deepStrictEqual(delays, [1, 2, 4])
       yield* eventually("calm", () => events.some((event) => event.type === "contended" && !event.contended))
       yield* connectRaw(url)
     })
