@@ -3,14 +3,15 @@ import type { Duplex } from "node:stream"
 import { TLSSocket } from "node:tls"
 
 /**
- * Joins two byte streams for good: bytes, back-pressure and half-close pass both ways, and an end that breaks
- * off before it has finished breaks the other one off too, as a reset and never as a clean end.
+ * Joins two byte streams for good: bytes, back-pressure and half-close pass both ways, and an end that breaks off before
+ * it has finished breaks the other one off too, as a reset and never as a clean end. What an answerer said before it
+ * broke arrives before its end does; an asker that has gone wants nothing more, so its answerer is reset at once.
  */
-export const splice = (one: Duplex, other: Duplex): void => {
-  breakTogether(one, other)
-  breakTogether(other, one)
-  one.pipe(other)
-  other.pipe(one)
+export const splice = (asker: Duplex, answerer: Duplex): void => {
+  breakWith(asker, answerer, reset)
+  breakWith(answerer, asker, resetAfterWrites)
+  asker.pipe(answerer)
+  answerer.pipe(asker)
 }
 
 /** Ends a stream so that its peer cannot take it for a clean end: a TCP socket sends RST. */
@@ -41,11 +42,11 @@ const FLUSH_MILLIS = 30_000
 /** Whether both directions have come to their end, so that closing loses nothing. */
 export const isFinished = (stream: Duplex): boolean => stream.readableEnded && stream.writableFinished
 
-const breakTogether = (from: Duplex, to: Duplex): void => {
+const breakWith = (from: Duplex, to: Duplex, breakOff: (stream: Duplex) => void): void => {
   // `close` follows each error, and is where it is dealt with.
   from.on("error", () => undefined)
   const onClose = () => {
-    if (!isFinished(from) && !to.destroyed) resetAfterWrites(to)
+    if (!isFinished(from) && !to.destroyed) breakOff(to)
   }
   if (from.destroyed) onClose()
   else from.once("close", onClose)
