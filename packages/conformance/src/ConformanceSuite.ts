@@ -17,6 +17,8 @@ import { checkSystem } from "./System.ts"
 export interface ConformanceOptions {
   /** Where the local server is. */
   readonly url: string
+  /** Sent with every request, as what opens the way to an edge through the cloud. */
+  readonly headers?: Readonly<Record<string, string>>
   /** Also restarts, flashes, and stops what runs. */
   readonly destructive?: boolean
   /** Only these groups of the contract; all where it is left out. */
@@ -63,7 +65,11 @@ export const checkConformance = (
     }
     const report = yield* ConformanceReport
     return yield* report.results
-  }).pipe(Effect.provide(Layer.merge(ConformanceReport.layer, ConformanceClient.layer(options.url))))
+  }).pipe(
+    Effect.provide(
+      Layer.merge(ConformanceReport.layer, ConformanceClient.layer(options.url, options.headers))
+    )
+  )
 
 /** Whether nothing differs. */
 export const conforms = (results: ReadonlyArray<CheckResult>): boolean =>

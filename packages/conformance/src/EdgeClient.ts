@@ -41,7 +41,8 @@ export class ConformanceClient extends Context.Service<
     readonly messages: (path: string) => Stream.Stream<string, Differs>
   }
 >()("@edge-relay/conformance/EdgeClient") {
-  static readonly layer = (url: string) =>
+  /** `sent` goes with every request: what lets it through to an edge that is asked through the cloud. */
+  static readonly layer = (url: string, sent: Readonly<Record<string, string>> = {}) =>
     Layer.effect(
       ConformanceClient,
       Effect.gen(function* () {
@@ -59,7 +60,7 @@ export class ConformanceClient extends Context.Service<
                   dispatcher: agent,
                   // undici names the methods it knows; any token is a method.
                   method: method as "GET",
-                  headers: { ...headers },
+                  headers: { ...sent, ...headers },
                   body: body ?? null,
                   signal
                 }),
@@ -88,7 +89,7 @@ export class ConformanceClient extends Context.Service<
             const start = base.startsWith("https:") ? httpsRequest : httpRequest
             const outgoing = start(`${base}${ask.path}`, {
               method: ask.method,
-              headers: { ...ask.headers, "content-length": length },
+              headers: { ...sent, ...ask.headers, "content-length": length },
               timeout: patienceMillis
             })
             outgoing.on("response", (incoming) => {
@@ -113,7 +114,8 @@ export class ConformanceClient extends Context.Service<
               Effect.sync(() => {
                 const fail = (error: Differs) => Queue.failCauseUnsafe(queue, Cause.fail(error))
                 const socket = new WebSocket(`${base.replace(/^http/, "ws")}${path}`, {
-                  handshakeTimeout: patienceMillis
+                  handshakeTimeout: patienceMillis,
+                  headers: { ...sent }
                 })
                 socket.on("message", (data, isBinary) => {
                   if (isBinary) fail(new Differs({ message: "a binary message" }))

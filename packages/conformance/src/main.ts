@@ -1,5 +1,5 @@
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Console, Effect, Option, Runtime, Schema } from "effect"
+import { Console, Effect, Option, Redacted, Runtime, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import { checkConformance, conformanceGroups, conforms, renderConformance } from "./ConformanceSuite.ts"
 
@@ -15,6 +15,18 @@ const flags = {
     ),
     Flag.withDescription("Where the edge's local server is, as http://127.0.0.1:3790")
   ),
+  token: Flag.Redacted("token").pipe(
+    Flag.withMetavar("erp_…"),
+    Flag.withDescription(
+      "An access token with the scope gateway, for an edge that is asked through the cloud (--url URL/api/edges/EDGE_ID/http); others may read a command line: rather --token-file"
+    ),
+    Flag.optional
+  ),
+  tokenFile: Flag.FileText("token-file").pipe(
+    Flag.withMetavar("FILE"),
+    Flag.withDescription("A file that holds such a token"),
+    Flag.optional
+  ),
   destructive: Flag.Boolean("destructive").pipe(
     Flag.withDescription("Also restart the edge, flash a device, and stop what runs"),
     Flag.withDefault(false)
@@ -28,9 +40,14 @@ const flags = {
 const conformance = Command.make(
   "conformance",
   flags,
-  Effect.fn(function* ({ url, destructive, group }) {
+  Effect.fn(function* ({ url, destructive, group, token, tokenFile }) {
+    const given = Option.orElse(Option.map(token, Redacted.value), () => tokenFile)
+    const headers = Option.match(given, {
+      onNone: () => ({}),
+      onSome: (text) => ({ authorization: `Bearer ${text.trim()}` })
+    })
     const groups = Option.isSome(group) ? { groups: [group.value] } : {}
-    const results = yield* checkConformance({ url, destructive, ...groups }).pipe(
+    const results = yield* checkConformance({ url, headers, destructive, ...groups }).pipe(
       Effect.catchTag("EdgeUnreachable", ({ message }) =>
         Effect.andThen(Console.error(message), Effect.fail(new DoesNotConform()))
       )
