@@ -1,11 +1,11 @@
 import { assert, beforeAll, describe, it } from "vitest"
-import { execFile } from "node:child_process"
+import { execFile, spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
-import { readdir, readFile, rm, stat, writeFile } from "node:fs/promises"
-import { dirname } from "node:path"
+import { chown, readdir, readFile, rm, stat, writeFile } from "node:fs/promises"
+import { dirname, join } from "node:path"
 import { promisify } from "node:util"
 import { Program, root, until } from "@edge-relay/testkit/Program"
-import { addresses, folder } from "@edge-relay/testkit/RelaySystem"
+import { addresses, edgesOf, folder, newCode, signIn } from "@edge-relay/testkit/RelaySystem"
 import { debianPackage } from "../packaging/DebianPackage.ts"
 import { manifest } from "../packaging/Manifest.ts"
 import { host } from "../packaging/NodeBinary.ts"
@@ -112,6 +112,7 @@ describe("npm run build", () => {
   })
 
   it("makes a Debian package that installs, upgrades, and leaves nothing behind when it is purged", async () => {
+    await run("sh", ["-c", "shellcheck packaging/debian/*"], { cwd: root })
     await using elsewhere = await folder()
     const at = `${elsewhere.path}/root`
     const executable = `${home.path}/dist/edge-relay`
@@ -158,4 +159,52 @@ describe("npm run build", () => {
     const { stdout: left } = await run("find", [at, "-name", "*edge-relay*"])
     assert.strictEqual(left, "")
   })
+
+  it("pairs a bare machine by the one line that the console shows, and the edge comes online", async () => {
+    await using downloads = await folder()
+    await using system = await folder()
+    await using bare = await folder()
+    const name = `edge-relay-${host() ?? "linux-x64"}.gz`
+    await run("sh", [
+      "-c",
+      `gzip -1 <"$1" >"$2"`,
+      "sh",
+      `${home.path}/dist/edge-relay`,
+      join(downloads.path, name)
+    ])
+    const at = await addresses()
+    const env = { ...at.env, DOWNLOADS_DIR: downloads.path }
+    await using start = new Program("packages/devkit/src/start.ts", [], env, system.path)
+    await start.printed(/Ctrl-C/)
+    const alice = await signIn(at.api, "alice")
+    const { command } = await newCode(alice, at.api, "bare")
+
+    // Nobody in particular, whose home is all that they may write to.
+    const nobody = ["--reuid=65534", "--regid=65534", "--clear-groups"]
+    const isRoot = process.getuid?.() === 0
+    if (isRoot) await chown(bare.path, 65_534, 65_534)
+    const [shell = "", ...args] = [...(isRoot ? ["setpriv", ...nobody] : []), "sh", "-c", command]
+    const machine = spawn(shell, args, {
+      cwd: bare.path,
+      env: { HOME: bare.path, PATH: "/usr/bin:/bin" },
+      stdio: ["ignore", "pipe", "pipe"],
+      // A group of its own: the shell, and what it became.
+      detached: true
+    })
+    let output = ""
+    for (const stream of [machine.stdout, machine.stderr]) stream.on("data", (text) => (output += text))
+    try {
+      const online = () => edgesOf(alice, at.api)
+      await until(online, (all) => all.some((one) => one.name === "bare" && one.online)).catch((error) =>
+        assert.fail(`${error}\n${output}`)
+      )
+      assert.include(output, `install  ${bare.path}/.local/bin/edge-relay`)
+      const { stdout } = await run(`${bare.path}/.local/bin/edge-relay`, ["status"], {
+        env: { HOME: bare.path }
+      })
+      assert.include(stdout, "connected")
+    } finally {
+      process.kill(-(machine.pid ?? 0), "SIGKILL")
+    }
+  }, 180_000)
 })

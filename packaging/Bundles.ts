@@ -26,6 +26,8 @@ export const bundleServers = async (folder: string): Promise<ReadonlyArray<strin
     )
   }
   await buildConsole(`${folder}/console`)
+  // What the api reads beside itself.
+  await cp(`${root}packages/server-api/src/downloads/install.sh`, `${folder}/install.sh`)
   for (const module of ["bufferutil", "node-gyp-build"]) {
     await cp(`${root}node_modules/${module}`, `${folder}/node_modules/${module}`, {
       recursive: true,

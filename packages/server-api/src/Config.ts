@@ -41,6 +41,8 @@ export interface Settings extends CommonSettings.CommonSettings {
   }
   readonly drainSeconds: number
   readonly auditDays: number
+  /** Files for machines that are to be paired; undefined: none are offered. */
+  readonly downloadsDir: string | undefined
   readonly tracing: {
     /** A collector's base URL; undefined: nothing is traced. */
     readonly endpoint: URL | undefined
@@ -114,6 +116,7 @@ const variables = {
   ),
   drainSeconds: variable("DRAIN_SECONDS", "30", Values.withDefault("30", Values.wholeNumber(0, 3600))),
   auditDays: variable("AUDIT_DAYS", "90", Values.withDefault("90", Values.wholeNumber(1, 3650))),
+  downloadsDir: variable("DOWNLOADS_DIR", "/usr/share/edge-relay/downloads", Values.optional(Values.text)),
   serviceName: variable(
     "OTEL_SERVICE_NAME",
     "edge-relay-api",

@@ -23,6 +23,8 @@ import { GatewayAuth } from "@edge-relay/gateway/access/GatewayAuth"
 import * as RemovedEdges from "@edge-relay/gateway/access/RemovedEdges"
 import { Traffic } from "@edge-relay/gateway/traffic/Traffic"
 import * as AuditHandlers from "./http/AuditHandlers.ts"
+import { Downloads } from "./downloads/Downloads.ts"
+import * as DownloadsHandlers from "./downloads/DownloadsHandlers.ts"
 import * as DocsHandlers from "./http/DocsHandlers.ts"
 import * as EdgesHandlers from "./http/EdgesHandlers.ts"
 import * as HealthHandlers from "./http/HealthHandlers.ts"
@@ -53,7 +55,8 @@ export const layerRoutes = Layer.unwrap(
     return Layer.mergeAll(
       HttpApiBuilder.layer(CloudApi).pipe(Layer.provide(handlers)),
       Console.layer,
-      DocsHandlers.layer
+      DocsHandlers.layer,
+      DownloadsHandlers.layer
     ).pipe(
       Layer.provide(
         Layer.mergeAll(
@@ -78,6 +81,7 @@ export const layerServices = Layer.unwrap(
       })
       return Layer.mergeAll(
         ClientAddress.layer({ trusted: trustedProxies, header: forwardedHeader }),
+        Downloads.layer,
         LiveEvents.layer,
         Limits.layer,
         Pairing.layer,

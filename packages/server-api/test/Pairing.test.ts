@@ -15,7 +15,7 @@ layer(TestApi.layer({ TRUSTED_PROXIES: "127.0.0.1" }), { excludeTestServices: tr
       const client = yield* clientOf(alice.cookie)
       const { code, command, id } = yield* client.pairing.createCode({ payload: { name: "press 4" } })
       assert.match(code, /^[BCDFGHJKLMNPQRSTVWXZ2-9]{4}-[BCDFGHJKLMNPQRSTVWXZ2-9]{4}$/)
-      assert.strictEqual(command, `edge-relay pair ${code} --url http://relay.localhost:3721`)
+      assert.strictEqual(command, `npm run agent -- pair ${code} --url http://relay.localhost:3721`)
       const open = yield* client.pairing.listCodes({ query: {} })
       assert.deepStrictEqual(
         open.items.map((one) => [one.id, one.name]),

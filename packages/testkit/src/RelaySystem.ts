@@ -60,8 +60,12 @@ const decodeCode = Schema.decodeUnknownSync(Schema.toCodecJson(NewCode))
 export const edgesOf = async (browser: Browser, api: string) =>
   decodeEdges((await browser.json("GET", `${api}/api/edges`)).json).items
 
+/** A new pairing code, with the command that the console shows for it. */
+export const newCode = async (browser: Browser, api: string, name: string) =>
+  decodeCode((await browser.json("POST", `${api}/api/pairing/codes`, { name })).json)
+
 export const pairingCode = async (browser: Browser, api: string, name: string): Promise<string> =>
-  decodeCode((await browser.json("POST", `${api}/api/pairing/codes`, { name })).json).code
+  (await newCode(browser, api, name)).code
 
 /** The agent's command, with a state folder of its own. */
 export const agent = (args: ReadonlyArray<string>, state: string): Program =>

@@ -20,6 +20,8 @@ import { HttpServerRequest } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import * as Audited from "./Audited.ts"
 import { Config } from "../Config.ts"
+import { Downloads, hasAgent } from "../downloads/Downloads.ts"
+import * as InstallScript from "../downloads/InstallScript.ts"
 import { Limits } from "./conventions/Limits.ts"
 import * as Lists from "./Lists.ts"
 
@@ -145,6 +147,7 @@ const layerPerson = HttpApiBuilder.group(
     const pairing = yield* Pairing
     const limits = yield* Limits
     const audited = yield* Audited.make
+    const downloads = yield* Downloads
     const { publicUrl } = yield* Config
 
     /** A user code that may be a guess: wrong ones count for who is signed in, and for where they are. */
@@ -185,7 +188,10 @@ const layerPerson = HttpApiBuilder.group(
             pairing.createCode(tenantId, userId, payload)
           )
           const code = Redacted.value(created.code)
-          const command = `edge-relay pair ${code} --url ${publicUrl.origin}`
+          const command = hasAgent(yield* downloads.list)
+            ? InstallScript.command(publicUrl.origin, code)
+            : // What a checkout has; there is nothing else that a machine could be told to run.
+              `npm run agent -- pair ${code} --url ${publicUrl.origin}`
           return { id: created.id, code, expiresAt: created.expiresAt, command }
         }).pipe(Audited.orUnavailable),
 

@@ -43,7 +43,7 @@ layer(
   ),
   { excludeTestServices: true }
 )("What the server registers", (it) => {
-  it.effect("is the contract's endpoints, the console's pages and files, and two documents", () =>
+  it.effect("is the contract's endpoints, the console's pages and files, documents, and downloads", () =>
     Effect.gen(function* () {
       const registered = yield* Registered
       const known = [
@@ -51,7 +51,7 @@ layer(
           Object.values(group.endpoints).map(({ method, path }) => `${method} ${path}`)
         ),
         ...[...Routes.pages, ...Routes.files, ...Routes.documents].map(
-          (path) => `GET ${path.replaceAll("*", ":segment")}`
+          (path) => `GET ${path.replace("/downloads/*", "/downloads/:name").replaceAll("*", ":segment")}`
         )
       ]
       assert.deepStrictEqual(Array.from(registered).sort(), known.sort())
