@@ -3,7 +3,7 @@ import { execFile, spawn } from "node:child_process"
 import { createHash, randomBytes } from "node:crypto"
 import { once } from "node:events"
 import { createReadStream, createWriteStream } from "node:fs"
-import { mkdir, readFile, writeFile } from "node:fs/promises"
+import { mkdir, readFile, stat, writeFile } from "node:fs/promises"
 import { connect, createServer } from "node:net"
 import type { AddressInfo } from "node:net"
 import { pipeline } from "node:stream/promises"
@@ -229,6 +229,43 @@ describe.skipIf(!Ssh.isInstalled || !Postgres.isInstalled)(
       assert.strictEqual(String(data), "early")
       socket.destroy()
       relay.close()
+    }, 120_000)
+
+    it("login signs a terminal in by a browser, keeps that to its person, and refreshes it; logout ends it", async () => {
+      const person = { EDGE_RELAY_URL: system.api }
+      const login = new Program(script, ["login"], person, system.home)
+      const [, userCode = ""] = await login.printed(/approve the code ([A-Z2-9]{4}-[A-Z2-9]{4})/)
+      const request = `${system.api}/api/auth/terminal/requests/${userCode}`
+      assert.strictEqual((await system.alice.json("POST", `${request}/approve`)).status, 204)
+      assert.strictEqual(await login.exited, 0, login.output)
+      const file = `${system.home}/.config/edge-relay/login.json`
+      assert.strictEqual((await stat(file)).mode & 0o777, 0o600)
+      const kept = JSON.parse(await readFile(file, "utf8"))
+      // As an hour later: the next use refreshes, and of several at once one does.
+      await writeFile(file, JSON.stringify({ ...kept, expiresAt: 0 }))
+      const echo = () =>
+        promisify(execFile)(
+          "sh",
+          ["-c", `echo hello | "$0" "$1" connect ${system.edgeId} echo`, process.execPath, script],
+          {
+            env: { PATH: process.env["PATH"] ?? "", HOME: system.home }
+          }
+        )
+      for (const { stdout } of await Promise.all([echo(), echo(), echo()]))
+        assert.strictEqual(stdout, "hello\n")
+      const renewed = JSON.parse(await readFile(file, "utf8"))
+      assert.notStrictEqual(renewed.refreshToken, kept.refreshToken)
+      const shown = await system.alice.json("GET", `${system.api}/api/auth/sessions`)
+      assert.include(JSON.stringify(shown.json), '"kind":"terminal"')
+      const logout = new Program(script, ["logout"], {}, system.home)
+      assert.strictEqual(await logout.exited, 0, logout.output)
+      const after = await system.alice.json("GET", `${system.api}/api/auth/sessions`)
+      assert.notInclude(JSON.stringify(after.json), '"kind":"terminal"')
+      assert.include(
+        (await echo().catch((error: { readonly stderr: string }) => error)).stderr,
+        "EDGE_RELAY_URL"
+      )
+      for (const { output } of [login, logout, system.system]) assert.notInclude(output, renewed.accessToken)
     }, 120_000)
 
     it("what is wrong is said in a sentence, with exit status 1", async () => {

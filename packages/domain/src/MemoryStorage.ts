@@ -6,6 +6,7 @@ import { Edges } from "./edges/Edges.ts"
 import { PairingCodes } from "./pairing/PairingCodes.ts"
 import { PairingRequests } from "./pairing/PairingRequests.ts"
 import { SessionTokens } from "./tunnels/SessionTokens.ts"
+import { TerminalRequests } from "./sign-in/TerminalRequests.ts"
 import { Transaction } from "./Transaction.ts"
 
 /** Every repository in this process's memory, gone with it. `@edge-relay/storage/SqlStorage` keeps them. */
@@ -18,6 +19,7 @@ export const layer = SessionTokens.layerMemory.pipe(
       EdgeEvents.layerMemory,
       PairingCodes.layerMemory,
       PairingRequests.layerMemory,
+      TerminalRequests.layerMemory,
       Transaction.layerMemory
     )
   )

@@ -2,6 +2,7 @@ import { Command } from "effect/cli"
 import { defaultFolder } from "./AgentState.ts"
 import * as Connect from "./commands/Connect.ts"
 import * as Forward from "./commands/Forward.ts"
+import * as Login from "./commands/Login.ts"
 import * as Pair from "./commands/Pair.ts"
 import * as RunAgent from "./commands/RunAgent.ts"
 import * as Service from "./commands/Service.ts"
@@ -32,6 +33,8 @@ export const make = (surroundings: Surroundings) =>
       {
         group: "Other machines",
         commands: [
+          Login.make(surroundings),
+          Login.makeLogout(surroundings),
           Forward.make(surroundings.environment),
           Connect.make(surroundings.environment),
           SshConfig.make({

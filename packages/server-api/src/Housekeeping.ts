@@ -3,6 +3,7 @@ import { AuditLog } from "@edge-relay/domain/audit/AuditLog"
 import { EdgeEvents } from "@edge-relay/domain/edges/EdgeEvents"
 import { PairingCodes } from "@edge-relay/domain/pairing/PairingCodes"
 import { PairingRequests } from "@edge-relay/domain/pairing/PairingRequests"
+import { TerminalRequests } from "@edge-relay/domain/sign-in/TerminalRequests"
 import { SessionTokens } from "@edge-relay/domain/tunnels/SessionTokens"
 import { DateTime, Effect, Layer, Schedule } from "effect"
 import { Config } from "./Config.ts"
@@ -20,6 +21,7 @@ export const layer = Layer.effectDiscard(
     const requests = yield* PairingRequests
     const tokens = yield* SessionTokens
     const accessTokens = yield* AccessTokens
+    const terminals = yield* TerminalRequests
 
     const prune = Effect.gen(function* () {
       const now = yield* DateTime.now
@@ -28,6 +30,7 @@ export const layer = Layer.effectDiscard(
       yield* events.prune(DateTime.subtract(now, { days: 1 }))
       yield* codes.prune(DateTime.subtract(now, { days: 1 }))
       yield* requests.prune(DateTime.subtract(now, { days: 1 }))
+      yield* terminals.prune(DateTime.subtract(now, { days: 1 }))
       // Whose script has stopped finds the token that expired.
       yield* accessTokens.prune(DateTime.subtract(now, { days: 30 }))
       yield* tokens.prune(DateTime.subtract(now, { days: 30 }))

@@ -7,6 +7,7 @@ import { SessionCookie } from "@edge-relay/auth/session/SessionCookie"
 import { TokenCheck } from "@edge-relay/auth/tokens/TokenCheck"
 import { SignIn } from "@edge-relay/auth/sign-in/SignIn"
 import { CloudApi } from "@edge-relay/domain/api/CloudApi"
+import { TerminalSignIn } from "@edge-relay/domain/sign-in/TerminalSignIn"
 import { Pairing } from "@edge-relay/domain/pairing/Pairing"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Duration, Effect, Layer } from "effect"
@@ -30,6 +31,7 @@ import * as EdgesHandlers from "./http/EdgesHandlers.ts"
 import * as HealthHandlers from "./http/HealthHandlers.ts"
 import * as PairingHandlers from "./http/PairingHandlers.ts"
 import * as SystemHandlers from "./http/SystemHandlers.ts"
+import * as TerminalHandlers from "./http/TerminalHandlers.ts"
 import * as TokensHandlers from "./http/TokensHandlers.ts"
 import * as WithinReachLayer from "./http/WithinReachLayer.ts"
 import * as Housekeeping from "./Housekeeping.ts"
@@ -50,6 +52,7 @@ export const layerRoutes = Layer.unwrap(
       AuditHandlers.layer,
       SystemHandlers.layer,
       TokensHandlers.layer,
+      TerminalHandlers.layer,
       HealthHandlers.layer
     )
     return Layer.mergeAll(
@@ -87,6 +90,7 @@ export const layerServices = Layer.unwrap(
         Pairing.layer,
         SessionCheck.layer,
         TokenCheck.layer,
+        TerminalSignIn.layer({ absolute: Duration.hours(sessionMaxHours) }),
         Traffic.layer
       ).pipe(
         Layer.provideMerge(signIn),

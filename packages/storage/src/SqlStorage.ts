@@ -6,6 +6,7 @@ import * as EdgesSql from "./edges/EdgesSql.ts"
 import * as PairingCodesSql from "./pairing/PairingCodesSql.ts"
 import * as PairingRequestsSql from "./pairing/PairingRequestsSql.ts"
 import * as SessionTokensSql from "./edges/SessionTokensSql.ts"
+import * as TerminalRequestsSql from "./sign-in/TerminalRequestsSql.ts"
 import * as TransactionSql from "./database/TransactionSql.ts"
 
 /** Every repository in one `Database`, SQLite or Postgres. Needs `Digest` and `SecureRandom`, too. */
@@ -16,5 +17,6 @@ export const layer = Layer.mergeAll(
   PairingCodesSql.layer,
   PairingRequestsSql.layer,
   SessionTokensSql.layer,
+  TerminalRequestsSql.layer,
   TransactionSql.layer
 ).pipe(Layer.provideMerge(EdgeEventsSql.layer))

@@ -7,6 +7,7 @@ import { AuditLog } from "@edge-relay/domain/audit/AuditLog"
 import { EdgeEvents } from "@edge-relay/domain/edges/EdgeEvents"
 import { Edges } from "@edge-relay/domain/edges/Edges"
 import { PairingCodes } from "@edge-relay/domain/pairing/PairingCodes"
+import { TerminalRequests } from "@edge-relay/domain/sign-in/TerminalRequests"
 import { SessionTokens } from "@edge-relay/domain/tunnels/SessionTokens"
 import {
   crypto,
@@ -70,6 +71,7 @@ const reads = Effect.gen(function* () {
   const events = yield* EdgeEvents
   const tokens = yield* SessionTokens
   const accessTokens = yield* AccessTokens
+  const terminals = yield* TerminalRequests
   const { tenantId, userId } = yield* newUser
   const edgeId = yield* missingEdge
   const limit = 50
@@ -87,6 +89,10 @@ const reads = Effect.gen(function* () {
     "the number of edges": edges.count(tenantId),
     "a token": Effect.ignore(tokens.authenticate(garbage)),
     "an access token": accessTokens.find("hash"),
+    "a refresh": Effect.ignore(accessTokens.refresh(garbage)),
+    terminals: accessTokens.terminals(tenantId, userId),
+    "a terminal's request": terminals.findPending("hash", now),
+    "a terminal's poll": terminals.findByDevice("hash"),
     "live access tokens": accessTokens.live([AccessTokenId.make("pat_01h00000000000000000000000")]),
     "a person's access tokens": accessTokens.list(tenantId, userId, { limit }),
     "edges within reach": edges.list(tenantId, { limit, reach: { ids: [edgeId], labels: ["gpu"] } }),

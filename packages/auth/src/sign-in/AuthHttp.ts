@@ -1,8 +1,11 @@
+import { AccessTokens } from "@edge-relay/domain/access-tokens/AccessTokens"
 import { CloudApi } from "@edge-relay/domain/api/CloudApi"
 import * as Problem from "@edge-relay/domain/api/Problem"
+import { AuditLog } from "@edge-relay/domain/audit/AuditLog"
+import { AccessTokenId } from "@edge-relay/domain/ids/AccessTokenId"
 import { CurrentUser } from "@edge-relay/domain/sign-in/CurrentUser"
 import type { StorageUnavailable } from "@edge-relay/domain/StorageUnavailable"
-import { DateTime, Effect, Layer, Option } from "effect"
+import { DateTime, Effect, Layer, Option, Schema } from "effect"
 import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import type { ProviderUnavailable } from "../provider/OidcError.ts"
@@ -90,6 +93,23 @@ const layerAuth = HttpApiBuilder.group(
   Effect.fnUntraced(function* (handlers) {
     const signIn = yield* SignIn
     const cookies = yield* SessionCookie
+    const tokens = yield* AccessTokens
+    const audit = yield* AuditLog
+
+    /** False where this user has no terminal of that id. */
+    const endTerminal = Effect.fnUntraced(function* (
+      { tenantId, userId }: CurrentUser["Service"],
+      id: AccessTokenId,
+      request: HttpServerRequest.HttpServerRequest
+    ) {
+      const terminals = yield* orUnavailable(tokens.terminals(tenantId, userId))
+      if (!terminals.some((one) => one.id === id)) return false
+      const ended = yield* orUnavailable(tokens.revoke(tenantId, userId, id))
+      const { address, requestId } = origin(request)
+      const entry = { action: "terminal.ended", outcome: "success", detail: id } as const
+      yield* orUnavailable(audit.record({ ...entry, tenantId, actor: userId, address, requestId }))
+      return Option.isSome(ended)
+    })
 
     return handlers.handleAll({
       me: () =>
@@ -111,23 +131,39 @@ const layerAuth = HttpApiBuilder.group(
       sessions: Effect.fnUntraced(function* () {
         const user = yield* CurrentUser
         const items = yield* orUnavailable(signIn.list(user))
+        const terminals = yield* orUnavailable(tokens.terminals(user.tenantId, user.userId))
         return {
-          items: items.map((session) => ({
-            id: session.id,
-            createdAt: DateTime.makeUnsafe(session.createdAt),
-            lastSeenAt: DateTime.makeUnsafe(session.lastSeenAt),
-            expiresAt: DateTime.makeUnsafe(session.expiresAt),
-            address: session.address,
-            userAgent: session.userAgent,
-            current: session.id === user.session?.id
-          })),
+          items: [
+            ...items.map((session) => ({
+              id: session.id,
+              kind: "browser" as const,
+              createdAt: DateTime.makeUnsafe(session.createdAt),
+              lastSeenAt: DateTime.makeUnsafe(session.lastSeenAt),
+              expiresAt: DateTime.makeUnsafe(session.expiresAt),
+              address: session.address,
+              userAgent: session.userAgent,
+              current: session.id === user.session?.id
+            })),
+            ...terminals.map(({ createdAt, endsAt, id, lastUsedAt, lastUsedFrom, terminal }) => ({
+              id,
+              kind: "terminal" as const,
+              createdAt,
+              lastSeenAt: lastUsedAt ?? createdAt,
+              expiresAt: endsAt,
+              address: lastUsedFrom ?? terminal?.address ?? null,
+              userAgent: terminal?.hostname ?? null,
+              current: false
+            }))
+          ],
           nextCursor: null
         }
       }),
 
       endSession: Effect.fnUntraced(function* ({ params, request }) {
         const user = yield* CurrentUser
-        const ended = yield* orUnavailable(signIn.endOne(user, params.id, origin(request)))
+        const ended = isToken(params.id)
+          ? yield* endTerminal(user, params.id, request)
+          : yield* orUnavailable(signIn.endOne(user, params.id, origin(request)))
         if (!ended) return yield* new Problem.NotFound({ detail: "There is no such sign-in." })
         if (params.id === user.session?.id) yield* withHeader("set-cookie", cookies.clear)
       }),
@@ -136,10 +172,15 @@ const layerAuth = HttpApiBuilder.group(
         const user = yield* CurrentUser
         if (user.session === null) return yield* new Problem.InsufficientScope({})
         yield* orUnavailable(signIn.endOthers(user, user.session.id, origin(request)))
+        for (const { id } of yield* orUnavailable(tokens.terminals(user.tenantId, user.userId))) {
+          yield* endTerminal(user, id, request)
+        }
       })
     })
   })
 )
+
+const isToken = Schema.is(AccessTokenId)
 
 const origin = ({ headers, remoteAddress }: HttpServerRequest.HttpServerRequest): Origin => ({
   address: Option.getOrElse(remoteAddress, () => "unknown"),

@@ -57,7 +57,7 @@ const make = Effect.gen(function* () {
   const look = Effect.gen(function* () {
     if (watched.size === 0) return
     const now = yield* Clock.currentTimeMillis
-    for (const [id, { token }] of watched) if (!isLive(token, now)) end(id)
+    for (const [id, { token }] of watched) if (token.endsAt.epochMilliseconds <= now) end(id)
     const asked = Array.from(watched.keys())
     const live = new Set(yield* tokens.live(asked))
     for (const id of asked) if (!live.has(id)) end(id)

@@ -56,6 +56,13 @@ const routes = [
   }),
   createRoute({
     getParentRoute: () => root,
+    path: "/terminal",
+    validateSearch: ({ code }: { readonly [name: string]: unknown }): { readonly code?: string } =>
+      typeof code === "string" && code !== "" ? { code } : {},
+    component: lazyRouteComponent(() => import("./terminal/TerminalPage.tsx"), "TerminalPage")
+  }),
+  createRoute({
+    getParentRoute: () => root,
     path: "/audit",
     validateSearch: parseAuditQuery,
     component: lazyRouteComponent(() => import("./audit/AuditPage.tsx"), "AuditPage")

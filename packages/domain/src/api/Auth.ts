@@ -49,9 +49,13 @@ export const Me = Schema.Struct({
   )
 }).annotate({ identifier: "Me" })
 
-/** One of my sign-ins. `current` is the one that asks. */
+/** A browser's session, or a terminal's token. */
+const SignInId = Schema.Union([SignInSessionId, AccessTokenId])
+
+/** One of my sign-ins. `current` is the one that asks. Of a terminal, `userAgent` is its host's name. */
 export const SignIn = Schema.Struct({
-  id: SignInSessionId,
+  id: SignInId,
+  kind: Schema.Literals(["browser", "terminal"]),
   createdAt: Timestamp,
   lastSeenAt: Timestamp,
   expiresAt: Timestamp,
@@ -105,7 +109,7 @@ export class AuthApi extends HttpApiGroup.make("auth")
       success: Schema.Struct({ items: Schema.Array(SignIn), nextCursor: Schema.Null })
     }),
     HttpApiEndpoint.delete("endSession", "/api/auth/sessions/:id", {
-      params: { id: SignInSessionId },
+      params: { id: SignInId },
       success: HttpApiSchema.NoContent,
       error: [NotFound, InvalidRequest]
     }),

@@ -10,6 +10,7 @@ import { EdgesApi } from "./Edges.ts"
 import { EdgePairingApi, PairingApi } from "./Pairing.ts"
 import { HealthApi, SystemApi } from "./System.ts"
 import { StreamsApi } from "./Streams.ts"
+import { TerminalApi, TerminalDecisionsApi } from "./Terminal.ts"
 import { TokensApi } from "./Tokens.ts"
 
 /**
@@ -25,6 +26,8 @@ export class CloudApi extends HttpApi.make("edge-relay")
     PairingApi,
     EdgesApi,
     TokensApi,
+    TerminalApi,
+    TerminalDecisionsApi,
     AuditApi,
     SystemApi,
     HealthApi

@@ -29,6 +29,8 @@ export class InvalidRequest extends HttpApiError.Problem<InvalidRequest>()(
 ) {}
 export class BadMessage extends problem<BadMessage>()("bad_message", 400, "Bad message") {}
 export class InvalidCode extends problem<InvalidCode>()("invalid_code", 400, "Invalid pairing code") {}
+/** RFC 6749 §5.2: of a refresh token. */
+export class InvalidGrant extends problem<InvalidGrant>()("invalid_grant", 400, "Invalid grant") {}
 export class InvalidLogoutToken extends problem<InvalidLogoutToken>()(
   "invalid_logout_token",
   400,

@@ -43,7 +43,7 @@ describe("CloudApi", () => {
         assert.isTrue(middlewares.has(WithinReach), name)
         names.held++
       }
-      if (/^\/api\/(tokens|audit|auth\/(?!me))/.test(path)) {
+      if (/^\/api\/(tokens|audit|auth\/(?!me$|terminal$))/.test(path)) {
         assert.strictEqual(scope, "none", name)
         names.read++
       }
@@ -56,6 +56,7 @@ describe("CloudApi", () => {
       new Problem.InvalidRequest({}),
       new Problem.BadMessage({}),
       new Problem.InvalidCode({}),
+      new Problem.InvalidGrant({}),
       new Problem.InvalidLogoutToken({}),
       new Problem.SignInFailed({}),
       new Problem.AuthorizationPending({}),

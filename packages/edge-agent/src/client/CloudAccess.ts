@@ -1,11 +1,15 @@
 import { type ProxyEnvironment, resolveProxy } from "@edge-relay/tunnel/agent/OutboundProxy"
 import { Effect, FileSystem, Option, Redacted, Schema } from "effect"
 import { Flag } from "effect/cli"
+import { homedir } from "node:os"
+import { defaultFolder } from "../AgentState.ts"
 import * as Authorities from "../Authorities.ts"
+import * as Login from "./Login.ts"
+import * as LoginFile from "./LoginFile.ts"
 
 /**
  * Where the cloud is and what opens it, for the commands of a person's own machine or of a script: flags first, then
- * `EDGE_RELAY_URL` and `EDGE_RELAY_TOKEN`.
+ * `EDGE_RELAY_URL` and `EDGE_RELAY_TOKEN`, then the sign-in that `edge-relay login` has kept.
  */
 export interface CloudAccess {
   readonly url: URL
@@ -70,19 +74,24 @@ export interface AccessFlags {
 
 export const resolve = Effect.fnUntraced(function* (given: AccessFlags, environment: ProxyEnvironment) {
   const fs = yield* FileSystem.FileSystem
-  const url = yield* urlOf(given.url, environment["EDGE_RELAY_URL"])
+  const folder = defaultFolder(environment, environment["HOME"] ?? homedir())
+  const { caFile, url } = yield* cloud(given, environment, folder)
   const read = (file: string) =>
     Effect.mapError(
       fs.readFileString(file),
       (error) => new NoAccess({ message: `cannot read ${file} (${error.reason._tag})` })
     )
   yield* resolveProxy(url, environment)
-  const caFile = Option.getOrUndefined(given.ca)
   const ca = caFile === undefined ? undefined : [yield* Authorities.read(caFile)]
   const isSecure = url.protocol === "https:"
   const access: CloudAccess = {
     url,
-    token: tokenOf(given, environment["EDGE_RELAY_TOKEN"], read),
+    token: tokenOf(given, environment["EDGE_RELAY_TOKEN"], read, () =>
+      Effect.mapError(
+        Login.token({ url, caFile, environment }, folder),
+        ({ message }) => new NoAccess({ message })
+      )
+    ),
     caFile,
     ca,
     environment,
@@ -90,6 +99,22 @@ export const resolve = Effect.fnUntraced(function* (given: AccessFlags, environm
   }
   return access
 })
+
+/** Which cloud: by flag, by environment, or the one that this machine is signed in to. */
+export const cloud = Effect.fnUntraced(function* (
+  given: Pick<AccessFlags, "url" | "ca">,
+  environment: ProxyEnvironment,
+  folder: string
+) {
+  const login = yield* Effect.option(LoginFile.read(folder))
+  const named =
+    environment["EDGE_RELAY_URL"] ?? Option.getOrUndefined(Option.map(login, (kept) => kept.cloudUrl))
+  const url = yield* urlOf(given.url, named)
+  return { url, caFile: Option.getOrUndefined(given.ca), environment }
+})
+
+export const urlOfLogin = ({ cloudUrl }: LoginFile.Login): Option.Option<URL> =>
+  Option.fromNullishOr(URL.parse(cloudUrl))
 
 const urlOf = (given: Option.Option<URL>, named: string | undefined): Effect.Effect<URL, NoAccess> => {
   if (Option.isSome(given)) return Effect.succeed(given.value)
@@ -103,15 +128,12 @@ const urlOf = (given: Option.Option<URL>, named: string | undefined): Effect.Eff
 const tokenOf = (
   { token, tokenFile }: AccessFlags,
   named: string | undefined,
-  read: (file: string) => Effect.Effect<string, NoAccess>
+  read: (file: string) => Effect.Effect<string, NoAccess>,
+  signedIn: () => CloudAccess["token"]
 ): CloudAccess["token"] => {
   if (Option.isSome(token)) return Effect.succeed(token.value)
   if (Option.isSome(tokenFile)) {
     return Effect.map(read(tokenFile.value), (text) => Redacted.make(text.trim(), { label: "token" }))
   }
-  return named === undefined || named === ""
-    ? Effect.fail(
-        new NoAccess({ message: "no access token: set EDGE_RELAY_TOKEN, or give --token-file or --token" })
-      )
-    : Effect.succeed(Redacted.make(named))
+  return named === undefined || named === "" ? signedIn() : Effect.succeed(Redacted.make(named))
 }

@@ -1,22 +1,12 @@
 import { CloudApi } from "@edge-relay/domain/api/CloudApi"
-import {
-  AccessDenied,
-  AuthorizationPending,
-  ExpiredToken,
-  InvalidCode,
-  NotFound,
-  SlowDown
-} from "@edge-relay/domain/api/Problem"
-import type * as Problem from "@edge-relay/domain/api/Problem"
+import { InvalidCode, NotFound } from "@edge-relay/domain/api/Problem"
 import { AuditLog } from "@edge-relay/domain/audit/AuditLog"
 import { CurrentUser } from "@edge-relay/domain/sign-in/CurrentUser"
-import { type CodeNotOpen, type Paired, Pairing, type PollRefused } from "@edge-relay/domain/pairing/Pairing"
-import { sharedAddress } from "@edge-relay/domain/SharedAddress"
-import type { StorageUnavailable } from "@edge-relay/domain/StorageUnavailable"
+import { type Paired, Pairing } from "@edge-relay/domain/pairing/Pairing"
 import { shownName } from "@edge-relay/domain/pairing/ShownName"
 import * as UserCode from "@edge-relay/domain/pairing/UserCode"
 import { DateTime, Effect, Layer, Option, Redacted } from "effect"
-import { HttpServerRequest } from "effect/http"
+import type { HttpServerRequest } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import * as Audited from "./Audited.ts"
 import { Config } from "../Config.ts"
@@ -24,12 +14,9 @@ import { Downloads, hasAgent } from "../downloads/Downloads.ts"
 import * as InstallScript from "../downloads/InstallScript.ts"
 import { Limits } from "./conventions/Limits.ts"
 import * as Lists from "./Lists.ts"
+import * as UserCodes from "./UserCodes.ts"
 
 export const layer = Layer.suspend(() => Layer.mergeAll(layerEdge, layerPerson))
-
-/** What counts as one caller who is not signed in. */
-const address = (request: HttpServerRequest.HttpServerRequest) =>
-  sharedAddress(Option.getOrElse(request.remoteAddress, () => "unknown"))
 
 /** What an edge calls, which has nothing yet but a code. */
 const layerEdge = HttpApiBuilder.group(
@@ -67,7 +54,7 @@ const layerEdge = HttpApiBuilder.group(
         Effect.gen(function* () {
           const result = yield* limits.guess(
             "pairingTry",
-            address(request),
+            UserCodes.addressOf(request),
             pairing.exchange({ code: Redacted.make(code), ...edge }),
             ({ _tag }) => _tag === "CodeNotOpen"
           )
@@ -89,7 +76,7 @@ const layerEdge = HttpApiBuilder.group(
 
       beginRequest: ({ payload, request }) =>
         Effect.gen(function* () {
-          yield* limits.check("pairingBegin", address(request))
+          yield* limits.check("pairingBegin", UserCodes.addressOf(request))
           const begun = yield* pairing.begin({
             ...payload,
             address: Option.getOrUndefined(request.remoteAddress)
@@ -109,33 +96,15 @@ const layerEdge = HttpApiBuilder.group(
         Effect.gen(function* () {
           const result = yield* limits.guess(
             "pairingPoll",
-            address(request),
+            UserCodes.addressOf(request),
             pairing.poll(Redacted.make(deviceCode)),
             (error) => error._tag === "PollRefused" && error.reason !== "authorization_pending"
           )
           return yield* paired(result, request, "by request")
-        }).pipe(Effect.catchTag("PollRefused", refusePoll), Audited.orUnavailable)
+        }).pipe(Effect.catchTag("PollRefused", UserCodes.refusePoll), Audited.orUnavailable)
     })
   })
 )
-
-/** RFC 8628 §3.5. */
-const refusePoll = ({
-  reason
-}: PollRefused): Effect.Effect<never, AccessDenied | AuthorizationPending | ExpiredToken | SlowDown> => {
-  switch (reason) {
-    case "authorization_pending":
-      return Effect.fail(new AuthorizationPending({ detail: "Nobody has approved this edge yet." }))
-    case "slow_down":
-      return Effect.fail(new SlowDown({ detail: "Polled too soon: wait 5 s longer between polls." }))
-    case "access_denied":
-      return Effect.fail(new AccessDenied({ detail: "The request was denied." }))
-    case "expired_token":
-      return Effect.fail(
-        new ExpiredToken({ detail: "The request has expired or was used. Begin a new one." })
-      )
-  }
-}
 
 const noSuchRequest = new NotFound({ detail: "There is no open request of this code." })
 
@@ -150,21 +119,7 @@ const layerPerson = HttpApiBuilder.group(
     const downloads = yield* Downloads
     const { publicUrl } = yield* Config
 
-    /** A user code that may be a guess: wrong ones count for who is signed in, and for where they are. */
-    const withUserCode = <A, R>(
-      effect: Effect.Effect<A, CodeNotOpen | StorageUnavailable, R>
-    ): Effect.Effect<
-      A,
-      CodeNotOpen | StorageUnavailable | Problem.StorageUnavailable | Problem.TooManyRequests,
-      R | CurrentUser | HttpServerRequest.HttpServerRequest
-    > =>
-      Effect.gen(function* () {
-        const { userId } = yield* CurrentUser
-        const from = address(yield* HttpServerRequest.HttpServerRequest)
-        const isWrong = ({ _tag }: { readonly _tag: string }) => _tag === "CodeNotOpen"
-        const byUser = limits.guess("userCodeTry", userId, effect, isWrong)
-        return yield* limits.guess("userCodeTryByAddress", from, byUser, isWrong)
-      })
+    const withUserCode = UserCodes.guarded(limits)
 
     const decide = (decision: "approve" | "deny", userCode: string) =>
       Effect.gen(function* () {

@@ -1,7 +1,17 @@
-import { AccessToken, AccessTokens, cursorToId, issue } from "@edge-relay/domain/access-tokens/AccessTokens"
+import {
+  AccessToken,
+  AccessTokens,
+  cursorToId,
+  issue,
+  issueTerminal,
+  RefreshRejected,
+  renew,
+  textMillis
+} from "@edge-relay/domain/access-tokens/AccessTokens"
 import type { AccessTokenId } from "@edge-relay/domain/ids/AccessTokenId"
 import type { TenantId } from "@edge-relay/domain/ids/TenantId"
 import type { UserId } from "@edge-relay/domain/ids/UserId"
+import * as Secret from "@edge-relay/domain/Secret"
 import * as Paged from "@edge-relay/domain/Paged"
 import { Clock, DateTime, Effect, Layer, Option } from "effect"
 import { Digest, SecureRandom } from "effect/crypto"
@@ -20,6 +30,9 @@ interface Row {
   readonly reach: string | null
   readonly created_at: number | bigint
   readonly expires_at: number | bigint
+  readonly ends_at: number | bigint
+  readonly terminal_hostname: string | null
+  readonly terminal_address: string | null
   readonly last_used_at: number | bigint | null
   readonly last_used_from: string | null
 }
@@ -38,6 +51,11 @@ const toToken = (row: Row): AccessToken =>
       reach: row.reach === null ? null : JSON.parse(row.reach),
       createdAt: DateTime.makeUnsafe(Number(row.created_at)),
       expiresAt: DateTime.makeUnsafe(Number(row.expires_at)),
+      endsAt: DateTime.makeUnsafe(Number(row.ends_at)),
+      terminal:
+        row.terminal_hostname === null
+          ? null
+          : { hostname: row.terminal_hostname, address: row.terminal_address },
       lastUsedAt: row.last_used_at === null ? null : DateTime.makeUnsafe(Number(row.last_used_at)),
       lastUsedFrom: row.last_used_from
     },
@@ -47,27 +65,69 @@ const toToken = (row: Row): AccessToken =>
 export const layer = Layer.effect(
   AccessTokens,
   Effect.gen(function* () {
-    const { sql, run } = yield* Database
+    const { sql, run, transaction } = yield* Database
     const crypto = yield* Effect.context<SecureRandom.SecureRandom | Digest.Digest>()
     const columns = sql.literal(
-      "id, tenant_id, user_id, issuer, subject, name, scopes, reach, created_at, expires_at, last_used_at, last_used_from"
+      "id, tenant_id, user_id, issuer, subject, name, scopes, reach, created_at, expires_at, ends_at, terminal_hostname, terminal_address, last_used_at, last_used_from"
     )
     const only = ([row]: ReadonlyArray<Row>) =>
       row === undefined ? Option.none() : Option.some(toToken(row))
 
+    const insert = (token: AccessToken, hash: string, refreshHash: string | null) => {
+      const reach = token.reach === null ? null : JSON.stringify(token.reach)
+      return sql`INSERT INTO access_tokens (id, tenant_id, user_id, issuer, subject, hash, name, scopes, reach,
+          created_at, expires_at, ends_at, terminal_hostname, terminal_address, refresh_hash)
+        VALUES (${token.id}, ${token.tenantId}, ${token.userId}, ${token.issuer}, ${token.subject}, ${hash},
+          ${token.name}, ${JSON.stringify(token.scopes)}, ${reach}, ${DateTime.toEpochMillis(token.createdAt)},
+          ${DateTime.toEpochMillis(token.expiresAt)}, ${DateTime.toEpochMillis(token.endsAt)},
+          ${token.terminal?.hostname ?? null}, ${token.terminal?.address ?? null}, ${refreshHash})`
+    }
+
+    /** Of two at once, one changes the row; the other one finds that the refresh token was used. */
+    const rotate = Effect.fnUntraced(function* (givenHash: string) {
+      const now = yield* Clock.currentTimeMillis
+      const { hash, refresh, refreshHash, secret } = yield* Effect.provideContext(renew, crypto)
+      const [row] = yield* sql<Row>`UPDATE access_tokens SET hash = ${hash}, refresh_hash = ${refreshHash},
+          expires_at = CASE WHEN ends_at < ${now + textMillis} THEN ends_at ELSE ${now + textMillis} END
+        WHERE refresh_hash = ${givenHash} AND ends_at > ${now} RETURNING ${columns}`
+      if (row !== undefined) {
+        yield* sql`INSERT INTO access_token_refreshes (hash, token_id) VALUES (${givenHash}, ${row.id})`
+        return { token: toToken(row), secret, refresh }
+      }
+      const [reused] = yield* sql<Row>`DELETE FROM access_tokens
+        WHERE id IN (SELECT token_id FROM access_token_refreshes WHERE hash = ${givenHash}) RETURNING ${columns}`
+      return new RefreshRejected({ reused: reused === undefined ? null : toToken(reused) })
+    })
+
     return AccessTokens.of({
       create: Effect.fn("AccessTokens.create")(function* (created) {
         const { hash, secret, token } = yield* Effect.provideContext(issue(created), crypto)
-        const reach = token.reach === null ? null : JSON.stringify(token.reach)
-        yield* run(
-          "AccessTokens.create",
-          sql`INSERT INTO access_tokens (id, tenant_id, user_id, issuer, subject, hash, name, scopes, reach,
-              created_at, expires_at)
-            VALUES (${token.id}, ${token.tenantId}, ${token.userId}, ${token.issuer}, ${token.subject}, ${hash},
-              ${token.name}, ${JSON.stringify(token.scopes)}, ${reach},
-              ${DateTime.toEpochMillis(token.createdAt)}, ${DateTime.toEpochMillis(token.expiresAt)})`
-        )
+        yield* run("AccessTokens.create", insert(token, hash, null))
         return { token, secret }
+      }),
+
+      createTerminal: Effect.fn("AccessTokens.createTerminal")(function* (created) {
+        const issued = yield* Effect.provideContext(issueTerminal(created), crypto)
+        const { hash, refresh, refreshHash, secret, token } = issued
+        yield* run("AccessTokens.createTerminal", insert(token, hash, refreshHash))
+        return { token, secret, refresh }
+      }),
+
+      refresh: Effect.fn("AccessTokens.refresh")(function* (given) {
+        const givenHash = yield* Effect.provideContext(Secret.hash(given), crypto)
+        // A rejection that ended a sign-in is no failure of the transaction: it is to stay.
+        const done = yield* transaction("AccessTokens.refresh", rotate(givenHash))
+        return done instanceof RefreshRejected ? yield* done : done
+      }),
+
+      terminals: Effect.fn("AccessTokens.terminals")(function* (tenantId, userId) {
+        const now = yield* Clock.currentTimeMillis
+        const rows = yield* run(
+          "AccessTokens.terminals",
+          sql<Row>`SELECT ${columns} FROM access_tokens WHERE tenant_id = ${tenantId} AND user_id = ${userId}
+            AND terminal_hostname IS NOT NULL AND ends_at > ${now} ORDER BY id DESC`
+        )
+        return rows.map(toToken)
       }),
 
       find: Effect.fnUntraced(function* (hash) {
@@ -92,7 +152,7 @@ export const layer = Layer.effect(
           "AccessTokens.live",
           sql<{
             id: AccessTokenId
-          }>`SELECT id FROM access_tokens WHERE id IN (${list}) AND expires_at > ${now}`
+          }>`SELECT id FROM access_tokens WHERE id IN (${list}) AND ends_at > ${now}`
         )
         return rows.map(({ id }) => id)
       }),
@@ -102,7 +162,8 @@ export const layer = Layer.effect(
         const rows = yield* run(
           "AccessTokens.list",
           sql<Row>`SELECT ${columns} FROM access_tokens
-            WHERE tenant_id = ${tenantId} AND user_id = ${userId} ${after} ORDER BY id LIMIT ${limit + 1}`
+            WHERE tenant_id = ${tenantId} AND user_id = ${userId} AND terminal_hostname IS NULL ${after}
+            ORDER BY id LIMIT ${limit + 1}`
         )
         return Paged.of(rows.map(toToken), limit, ({ id }) => id)
       }),
@@ -128,7 +189,7 @@ export const layer = Layer.effect(
       prune: Effect.fn("AccessTokens.prune")(function* (before) {
         yield* run(
           "AccessTokens.prune",
-          sql`DELETE FROM access_tokens WHERE expires_at < ${DateTime.toEpochMillis(before)}`
+          sql`DELETE FROM access_tokens WHERE ends_at < ${DateTime.toEpochMillis(before)}`
         )
       })
     })

@@ -4,6 +4,7 @@ import { accessTokenTables } from "./migrations/AccessTokenTables.ts"
 import { auditActionNames } from "./migrations/AuditActionNames.ts"
 import { coreTables } from "./migrations/CoreTables.ts"
 import { signInLogouts } from "./migrations/SignInLogouts.ts"
+import { terminalSignInTables } from "./migrations/TerminalSignInTables.ts"
 import { signInSessionTables } from "./migrations/SignInSessionTables.ts"
 
 /**
@@ -32,7 +33,8 @@ export const migrations: ReadonlyArray<Migration> = [
   { id: 2, name: "sign_in_session_tables", up: signInSessionTables },
   { id: 3, name: "audit_action_names", up: auditActionNames },
   { id: 4, name: "access_token_tables", up: accessTokenTables },
-  { id: 5, name: "sign_in_logouts", up: signInLogouts }
+  { id: 5, name: "sign_in_logouts", up: signInLogouts },
+  { id: 6, name: "terminal_sign_in_tables", up: terminalSignInTables }
 ]
 
 /** Of all that lock something in this database; any number of our own. */

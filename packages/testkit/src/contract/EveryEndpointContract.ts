@@ -35,6 +35,9 @@ const publicEndpoints = [
   "GET /healthz",
   "GET /readyz",
   "POST /api/auth/backchannel-logout",
+  "POST /api/auth/terminal/refresh",
+  "POST /api/auth/terminal/requests",
+  "POST /api/auth/terminal/requests/poll",
   "POST /api/pairing/exchange",
   "POST /api/pairing/requests",
   "POST /api/pairing/requests/poll"

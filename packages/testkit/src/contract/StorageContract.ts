@@ -8,6 +8,7 @@ import * as PairingContract from "./PairingContract.ts"
 import * as PairingFaultsContract from "./PairingFaultsContract.ts"
 import * as PairingRequestsContract from "./PairingRequestsContract.ts"
 import * as SessionTokensContract from "./SessionTokensContract.ts"
+import * as TerminalSignInContract from "./TerminalSignInContract.ts"
 
 /** Every contract that a back end has to keep. */
 export const suite = (name: string, it: It) => {
@@ -20,4 +21,5 @@ export const suite = (name: string, it: It) => {
   PairingFaultsContract.suite(name, it)
   AuditLogContract.suite(name, it)
   AccessTokensContract.suite(name, it)
+  TerminalSignInContract.suite(name, it)
 }

@@ -7,6 +7,9 @@ import { useNow } from "../ui/Now.ts"
 import { Page } from "../ui/Page.tsx"
 import { nameOfProgram } from "./UserAgent.ts"
 
+const nameOf = ({ kind, userAgent }: SignIn): string =>
+  kind === "terminal" ? text.terminalNamed(userAgent ?? text.unknown) : nameOfProgram(userAgent)
+
 const queryKey = ["sign-ins"]
 
 export const SignInsPage = () => {
@@ -55,7 +58,7 @@ export const SignInsPage = () => {
             {signIns.map((one) => (
               <tr key={one.id}>
                 <th scope="row" title={one.userAgent ?? ""}>
-                  {nameOfProgram(one.userAgent)}
+                  {nameOf(one)}
                 </th>
                 <td data-label={text.address}>{one.address ?? text.unknown}</td>
                 <td data-label={text.since}>{formatMoment(one.createdAt)}</td>
@@ -67,7 +70,7 @@ export const SignInsPage = () => {
                     <button
                       type="button"
                       className="quiet"
-                      aria-label={text.endNamed(nameOfProgram(one.userAgent))}
+                      aria-label={text.endNamed(nameOf(one))}
                       onClick={() => void end(one)}
                     >
                       {text.end}

@@ -155,7 +155,15 @@ export const en = {
   denied: "Denied. The machine was told so.",
   requestGone: "There is no open request of this code. Look at the machine again: codes expire.",
 
-  signInsWhy: "Every browser in which you are signed in. End one that you do not know.",
+  terminalTitle: "A terminal asks to act for you",
+  terminalCode: "The code that the terminal shows",
+  terminalWhy:
+    "Approve it only if you began this yourself and see this code there: it may then do with your edges what you may.",
+  terminalApproved: "Approved. The terminal is signed in within seconds.",
+  terminalDenied: "Denied. The terminal was told so.",
+  terminalNamed: (host: string) => `Terminal on ${host}`,
+
+  signInsWhy: "Every browser and terminal in which you are signed in. End one that you do not know.",
   program: "Program",
   address: "Address",
   since: "Signed in",
@@ -196,6 +204,12 @@ export const en = {
     "pairing.exchanged": (who: string) => `${who} was paired`,
     "pairing.approved": (who: string) => `${who} approved a pairing request`,
     "pairing.denied": (who: string) => `${who} denied a pairing request`,
+    "terminal.approved": (who: string) => `${who} approved a terminal`,
+    "terminal.denied": (who: string) => `${who} denied a terminal`,
+    "terminal.signed_in": (who: string) => `${who} signed in from a terminal`,
+    "terminal.ended": (who: string) => `${who} ended the sign-in of a terminal`,
+    "terminal.refresh_reused": (who: string) =>
+      `A terminal of ${who} was signed out: its refresh token was used twice`,
     "access_token.created": (who: string) => `${who} made an access token`,
     "access_token.revoked": (who: string) => `${who} revoked an access token`,
     "edge.updated": (who: string, edge: string) => `${who} changed ${edge}`,
