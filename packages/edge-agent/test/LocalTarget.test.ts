@@ -7,13 +7,24 @@ describe("LocalTarget", () => {
     ["http://camera.local", { host: "camera.local", port: 80 }],
     ["http://[::1]:9000/", { host: "::1", port: 9000 }],
     ["tcp://192.168.1.20:22", { host: "192.168.1.20", port: 22 }],
-    ["unix:/run/app.sock", { path: "/run/app.sock" }]
+    ["unix:/run/app.sock", { path: "/run/app.sock" }],
+    ["https://nas.local", { host: "nas.local", port: 443, tls: {} }],
+    ["https://[::1]:8443", { host: "::1", port: 8443, tls: {} }],
+    ["https://nas:1?ca=/etc/my%20ca.pem", { host: "nas", port: 1, tls: { caFile: "/etc/my ca.pem" } }],
+    ["https+insecure://127.0.0.1:8443", { host: "127.0.0.1", port: 8443, tls: { isInsecure: true } }],
+    ["https+insecure://[fe80::1]", { host: "fe80::1", port: 443, tls: { isInsecure: true } }]
   ])("reads %s", (text, target) => assert.deepEqual(parse(text), target))
 
   it.each([
     "",
     "8080",
-    "https://127.0.0.1:8443",
+    "https://127.0.0.1:8443/path",
+    "https://127.0.0.1:8443?ca=",
+    "https://127.0.0.1:8443?insecure",
+    "https://127.0.0.1:8443?ca=/a&ca=/b",
+    "https+insecure://127.0.0.1:8443?ca=/a",
+    "http+insecure://127.0.0.1:8443",
+    "tcp://h:1?ca=/a",
     "http://a@b:1",
     "http://h:1/path",
     "tcp://h",

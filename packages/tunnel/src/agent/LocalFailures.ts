@@ -1,5 +1,5 @@
 import { Effect } from "effect"
-import type { ServiceTarget } from "./LocalService.ts"
+import type { ServiceTarget } from "./LocalConnection.ts"
 
 /** Between two lines of one service. */
 const EVERY_MILLIS = 10_000

@@ -2,16 +2,13 @@ import type { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import * as PrefixedText from "@edge-relay/protocol/PrefixedText"
 import { splice } from "../Splice.ts"
-import { LocalSocket } from "./LocalSocket.ts"
+import { type LocalConnection, open, type ServiceTarget } from "./LocalConnection.ts"
 import {
   DEFAULT_SERVICE,
   encodeConnected,
   encodeRefusal,
   type Refusal
 } from "@edge-relay/protocol/TunnelProtocol"
-
-/** Where a local service listens: a host's port, or a Unix socket. */
-export type ServiceTarget = { readonly host: string; readonly port: number } | { readonly path: string }
 
 /** The services of this edge by name. */
 export type Services = ReadonlyMap<string, ServiceTarget>
@@ -75,10 +72,17 @@ const connectTarget = (
     readonly onFailed: (error: NodeJS.ErrnoException) => void
   }
 ): void => {
-  const socket = new LocalSocket({ allowHalfOpen: true, noDelay: true, keepAlive: true }).connect(target)
+  let connection: LocalConnection
+  try {
+    connection = open(target)
+  } catch (error) {
+    // The file system's errors are such.
+    return on.onFailed(error as NodeJS.ErrnoException)
+  }
+  const { ready, socket } = connection
   const settle = () => {
     clearTimeout(timer)
-    socket.off("connect", onConnect)
+    socket.off(ready, onConnect)
     socket.off("error", onError)
     stream.off("close", onGone)
   }
@@ -99,7 +103,7 @@ const connectTarget = (
       Object.assign(new Error(`no connection within ${timeoutMillis} ms`), { code: "ETIMEDOUT" })
     )
   }, timeoutMillis)
-  socket.on("connect", onConnect)
+  socket.on(ready, onConnect)
   socket.on("error", onError)
   stream.on("close", onGone)
 }
