@@ -1,4 +1,5 @@
 import { Schema } from "effect"
+import { LocalServer } from "@edge-relay/domain/tunnels/LocalServer"
 import * as PrefixedText from "./PrefixedText.ts"
 
 /**
@@ -37,7 +38,14 @@ export const MAX_CONTROL_LINE = 64 * 1024
 
 const ShortText = Schema.String.check(Schema.isMaxLength(255))
 
-const OfferedServices = Schema.Array(Schema.Struct({ name: ShortText })).check(Schema.isMaxLength(256))
+const OfferedServices = Schema.Array(
+  Schema.Struct({
+    name: ShortText,
+    /** Of one that speaks HTTP: its address, and which one it wants to read in requests. */
+    local: Schema.optionalKey(LocalServer)
+  })
+).check(Schema.isMaxLength(256))
+export type OfferedServices = typeof OfferedServices.Type
 
 /** The first line of an agent. */
 export const Hello = Schema.Struct({

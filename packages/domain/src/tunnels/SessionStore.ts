@@ -3,6 +3,7 @@ import { TenantId } from "../ids/TenantId.ts"
 import { EdgeId } from "../ids/EdgeId.ts"
 import { TokenId } from "../ids/TokenId.ts"
 import type { DialError, EdgeStream } from "./DialError.ts"
+import { LocalServer } from "./LocalServer.ts"
 
 /**
  * The live tunnels of one proxy, at most one for each session token. The newest wins: registering swaps
@@ -21,6 +22,8 @@ export const SessionSummary = Schema.Struct({
   agent: Schema.NullOr(Schema.String),
   hostname: Schema.NullOr(Schema.String),
   services: Schema.Array(Schema.String),
+  /** Of those, the ones that speak HTTP, by name: as far as the agent has said. */
+  localServers: Schema.optionalKey(Schema.Record(Schema.String, LocalServer)),
   remoteAddress: Schema.NullOr(Schema.String),
   roundTripMillis: Schema.NullOr(Schema.Finite),
   streams: Schema.Int,

@@ -113,7 +113,7 @@ const flags = {
   to: Flag.String("to").pipe(
     Flag.withMetavar("URL"),
     Flag.withDescription(
-      "This machine's local server: http://HOST:PORT, https://HOST:PORT (its certificate is checked; ?ca=FILE names an authority of your own, https+insecure:// takes any) or unix:/PATH"
+      "This machine's local server: http://HOST:PORT, https://HOST:PORT (its certificate is checked; ?ca=FILE names an authority of your own, https+insecure:// takes any) or unix:/PATH; with ?host-header=local it reads its own address in requests"
     ),
     Flag.withSchema(LocalTarget),
     Flag.withDefault("http://127.0.0.1:8080")

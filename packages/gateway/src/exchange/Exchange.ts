@@ -1,6 +1,7 @@
 import * as Problem from "@edge-relay/domain/api/Problem"
 import { isSafeMethod } from "@edge-relay/domain/api/SafeMethod"
 import type { Caller } from "../access/Caller.ts"
+import type { LocalServer } from "@edge-relay/domain/tunnels/LocalServer"
 import { reset } from "@edge-relay/tunnel/Splice"
 import { Cause, type Tracer } from "effect"
 import type { IncomingMessage, ServerResponse } from "node:http"
@@ -10,6 +11,7 @@ import { type Broken, type ConnectionSink, EdgeConnection } from "../pool/EdgeCo
 import type { EdgePool } from "../pool/EdgePool.ts"
 import * as GatewayProblem from "../GatewayProblem.ts"
 import * as EdgesOwn from "../http/EdgesOwn.ts"
+import * as LocalHost from "../http/LocalHost.ts"
 import type { Place } from "../http/Place.ts"
 import type { OwnHost } from "../hosts/HostRoute.ts"
 import { Patience, type PatienceLimits, type Turn } from "./Patience.ts"
@@ -99,6 +101,8 @@ export class Exchange implements ConnectionSink {
   count: () => void = () => undefined
   /** Of those bytes, the ones that have been told. */
   bytesTold = 0
+  /** The edge's local server, as far as its agent has told of it. Undefined on our origin. */
+  readonly #local: LocalServer | undefined
   readonly #owner: ExchangeOwner
   readonly #pool: EdgePool
   readonly #repeatable: boolean
@@ -119,8 +123,9 @@ export class Exchange implements ConnectionSink {
   #switchHead: ResponseHead | undefined
   #switched: Duplex | undefined
 
-  constructor(forwarding: Forwarding, pool: EdgePool, owner: ExchangeOwner) {
+  constructor(forwarding: Forwarding, pool: EdgePool, owner: ExchangeOwner, local?: LocalServer) {
     this.forwarding = forwarding
+    this.#local = local
     this.method = forwarding.request.method ?? "GET"
     this.mayUpgrade = forwarding.onSwitch !== undefined
     this.place = forwarding.own === undefined ? "our-origin" : "edge-host"
@@ -166,7 +171,11 @@ export class Exchange implements ConnectionSink {
   #send(connection: EdgeConnection): void {
     const { target, head, added, expectsContinue, own } = this.forwarding
     this.#connection = connection
-    let text = `${this.method} ${target} HTTP/1.1\r\nHost: ${own === undefined ? "localhost" : own.host}\r\n${head.lines}${added}`
+    const local = own !== undefined && LocalHost.isLocal(this.#local) ? this.#local : undefined
+    const host = local === undefined ? (own?.host ?? "localhost") : LocalHost.hostOf(local)
+    const lines =
+      local === undefined || own === undefined ? head.lines : LocalHost.lines(head.lines, own.origin, local)
+    let text = `${this.method} ${target} HTTP/1.1\r\nHost: ${host}\r\n${lines}${added}`
     if (head.body === "chunked") text += "Transfer-Encoding: chunked\r\n"
     if (expectsContinue) text += "Expect: 100-continue\r\n"
     if (this.mayUpgrade) text += `Connection: Upgrade\r\nUpgrade: ${head.upgrade ?? ""}\r\n`
@@ -232,7 +241,7 @@ export class Exchange implements ConnectionSink {
     const headers =
       own === undefined
         ? withoutStrayLocation(head.headers, head.status, this.method, request.url ?? "")
-        : EdgesOwn.atHost(head.headers, own.origin)
+        : EdgesOwn.atHost(head.headers, own.origin, this.#local?.origin)
     headers.push(...addedToAnswers[this.place], requestId)
     if (renewedCookie !== undefined) headers.push("Set-Cookie", renewedCookie)
     this.#isEventStream = isEventStream(head)

@@ -139,10 +139,13 @@ export const make = Effect.fnUntraced(function* (options: ForwarderOptions) {
     (unwatch) => Effect.sync(unwatch)
   )
 
+  const localServer = (forwarding: Forwarding, edgeId: EdgeId) =>
+    forwarding.own === undefined ? undefined : presence.session(edgeId)?.localServers?.[serviceOf(forwarding)]
+
   const forward = (forwarding: Forwarding): boolean => {
-    const pool = poolOf(forwarding.edgeId, forwarding.service ?? DEFAULT_SERVICE)
+    const pool = poolOf(forwarding.edgeId, serviceOf(forwarding))
     if (pool === undefined) return false
-    const exchange = new Exchange(forwarding, pool, owner)
+    const exchange = new Exchange(forwarding, pool, owner, localServer(forwarding, pool.edgeId))
     live.add(exchange)
     exchange.start()
     return true
@@ -151,6 +154,8 @@ export const make = Effect.fnUntraced(function* (options: ForwarderOptions) {
   const forwarder: Forwarder = { forward }
   return forwarder
 })
+
+const serviceOf = ({ service = DEFAULT_SERVICE }: Forwarding): string => service
 
 const isEdgeId = Schema.is(EdgeId)
 

@@ -34,25 +34,35 @@ export const clearSiteData = (value: string): string => {
   return own.filter((type) => type !== '"cookies"').join(", ")
 }
 
+/** Headers of an answer that name the server's address. */
+const naming = new Set(["location", "content-location", "access-control-allow-origin"])
+
 const loopback = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\]|0\.0\.0\.0)$/
 
 /**
- * Headers whose `Location` names the edge's local server, as the server knows itself, at the host where the browser
- * knows it. All other locations stay as they are.
+ * Headers that name the edge's local server, as the server or its agent knows it (`localOrigin`), at the host where
+ * the browser knows it. All other addresses stay as they are.
  */
-export const atHost = (headers: Array<string>, publicOrigin: string): Array<string> => {
+export const atHost = (
+  headers: Array<string>,
+  publicOrigin: string,
+  localOrigin: string | undefined
+): Array<string> => {
   for (let index = 0; index + 1 < headers.length; index += 2) {
     const name = headers[index] ?? ""
-    if (name.length === 8 && name.toLowerCase() === "location") {
-      headers[index + 1] = location(headers[index + 1] ?? "", publicOrigin)
-    }
+    if (!maybeNaming.test(name) || !naming.has(name.toLowerCase())) continue
+    headers[index + 1] = publicAddress(headers[index + 1] ?? "", publicOrigin, localOrigin)
   }
   return headers
 }
 
-const location = (value: string, publicOrigin: string): string => {
+/** By its first letter and its last: most headers are none of them. */
+const maybeNaming = /^[acl].*n$/i
+
+const publicAddress = (value: string, publicOrigin: string, localOrigin: string | undefined): string => {
   if (!/^https?:\/\//i.test(value)) return value
   const to = URL.parse(value)
-  if (to === null || !loopback.test(to.hostname)) return value
+  if (to === null || (!loopback.test(to.hostname) && to.origin !== localOrigin)) return value
+  if (value === to.origin) return publicOrigin
   return publicOrigin + to.pathname + to.search + to.hash
 }

@@ -132,7 +132,7 @@ export class TestEdges extends Context.Service<TestEdges, Map<string, TestEdge>>
   "test/gateway/TestEdges"
 ) {}
 
-const layerDialer = Layer.effect(
+const layerTcpDialer = Layer.effect(
   TunnelDialer,
   Effect.map(TestEdges, (edges) =>
     TunnelDialer.of({
@@ -159,10 +159,12 @@ const layerDialer = Layer.effect(
         })
     })
   )
-).pipe(
-  Layer.provideMerge(Layer.sync(TestEdges, () => new Map())),
-  Layer.provideMerge(Layer.suspend(() => layerPresence))
-)
+).pipe(Layer.provideMerge(Layer.sync(TestEdges, () => new Map())))
+
+/** With what edges' agents have told. */
+export const layerDialerOf = (presence: Layer.Layer<Presence>) => Layer.provideMerge(layerTcpDialer, presence)
+
+const layerDialer = Layer.suspend(() => layerDialerOf(layerPresence))
 
 /** Nothing is ever told. */
 export const layerPresence = Layer.mock(Presence)({

@@ -1,3 +1,4 @@
+import type { LocalServer } from "@edge-relay/domain/tunnels/LocalServer"
 import { readFileSync } from "node:fs"
 import { isIP, type Socket } from "node:net"
 import { connect as connectTls } from "node:tls"
@@ -12,7 +13,13 @@ export interface TargetTls {
 
 /** Where a local service listens: a host's port, over TLS or not, or a Unix socket. */
 export type ServiceTarget =
-  | { readonly host: string; readonly port: number; readonly tls?: TargetTls }
+  | {
+      readonly host: string
+      readonly port: number
+      readonly tls?: TargetTls
+      /** Of a server that speaks HTTP: what the cloud is told of it. */
+      readonly local?: LocalServer
+    }
   | { readonly path: string }
 
 export interface LocalConnection {

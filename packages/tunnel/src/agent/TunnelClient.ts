@@ -2,7 +2,9 @@ import type { LookupFunction } from "node:net"
 import { Clock, Effect, Random, type Redacted, Schema, Stream } from "effect"
 import { AgentTunnel } from "./AgentTunnel.ts"
 import { LocalFailures } from "./LocalFailures.ts"
+import type { ServiceTarget } from "./LocalConnection.ts"
 import type { Services } from "./LocalService.ts"
+import type { OfferedServices } from "@edge-relay/protocol/TunnelProtocol"
 import { outboundProxy, type ProxyEnvironment } from "./OutboundProxy.ts"
 import { defaultReconnect, type Ending, Reconnect, type ReconnectOptions } from "./Reconnect.ts"
 import { StrayData } from "../proxy/StrayData.ts"
@@ -86,7 +88,7 @@ export const run = Effect.fn("TunnelClient.run")(function* (
         return services
       },
       get hello() {
-        return { instanceId, ...options.hello, services: Array.from(services.keys(), (name) => ({ name })) }
+        return { instanceId, ...options.hello, services: Array.from(services, offered) }
       },
       ca: options.ca,
       httpAgent: outboundProxy(url, options.environment),
@@ -160,3 +162,6 @@ const tunnelUrl = (base: string): URL => {
   if (!url.pathname.endsWith(TUNNEL_PATH)) url.pathname = url.pathname.replace(/\/+$/, "") + TUNNEL_PATH
   return url
 }
+
+const offered = ([name, target]: readonly [string, ServiceTarget]): OfferedServices[number] =>
+  "local" in target && target.local !== undefined ? { name, local: target.local } : { name }

@@ -5,6 +5,7 @@ import type { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 import type { TokenId } from "@edge-relay/domain/ids/TokenId"
 import type { AuthenticatedToken } from "@edge-relay/domain/tunnels/SessionTokens"
 import { ControlChannel } from "../ControlChannel.ts"
+import { defaultServices, offeredBy } from "./Offered.ts"
 import { requestService } from "./ServiceRequest.ts"
 import type { Beating, Heartbeats } from "./Heartbeats.ts"
 import {
@@ -20,6 +21,7 @@ import {
   type Drain,
   Hello,
   type ProtocolVersion,
+  type OfferedServices,
   ServicesChanged,
   type Welcome
 } from "@edge-relay/protocol/TunnelProtocol"
@@ -69,7 +71,7 @@ export class EdgeTunnel implements TunnelHandle, Beating {
   #agent: string | null = null
   #hostname: string | null = null
   #instanceId: string | undefined
-  #services = defaultServices
+  #services: OfferedServices = defaultServices
   #helloTimer: NodeJS.Timeout | undefined
   /** On the clock of `performance.now()`: a date that is set back makes nobody seem heard. */
   #heardAt = performance.now()
@@ -142,7 +144,7 @@ export class EdgeTunnel implements TunnelHandle, Beating {
       lastHeartbeatAt: DateTime.makeUnsafe(this.lastHeardAt),
       agent: this.#agent,
       hostname: this.#hostname,
-      services: this.#services,
+      ...offeredBy(this.#services),
       roundTripMillis: this.#roundTripMillis,
       streams: this.#streams,
       bytesIn: this.bytesIn,
@@ -232,14 +234,14 @@ export class EdgeTunnel implements TunnelHandle, Beating {
     this.#agent = agent ?? null
     this.#hostname = hostname ?? null
     this.#instanceId = instanceId
-    this.#services = services?.map(({ name }) => name) ?? defaultServices
+    this.#services = services ?? defaultServices
     this.#ready()
   }
 
   #onServices(message: unknown): void {
     const changed = decodeServices(message)
     if (Option.isNone(changed)) return this.#protocolError("malformed services")
-    this.#services = changed.value.services.map(({ name }) => name)
+    this.#services = changed.value.services
   }
 
   #ready(): void {
@@ -274,8 +276,6 @@ export class EdgeTunnel implements TunnelHandle, Beating {
     this.#options.onClosed(this)
   }
 }
-
-const defaultServices: ReadonlyArray<string> = [DEFAULT_SERVICE]
 
 const decodeHello = Schema.decodeUnknownOption(Hello)
 const decodeServices = Schema.decodeUnknownOption(ServicesChanged)

@@ -71,6 +71,23 @@ describe("a stream to a local service", () => {
     })
   )
 
+  it.live("is told with its local address, and which one it reads in requests", () =>
+    Effect.gen(function* () {
+      const proxy = yield* startProxy()
+      const local = { origin: "http://nas.local:8080", hostHeader: "local" } as const
+      yield* onlineAgent(proxy, 1, {
+        services: new Map([
+          ["http", { host: "nas.local", port: 8080, local }],
+          ["ssh", { host: "127.0.0.1", port: 22 }]
+        ])
+      })
+      assert.deepInclude((yield* proxy.store.list)[0], {
+        services: ["http", "ssh"],
+        localServers: { http: local }
+      })
+    })
+  )
+
   it.live("keeps half-close in both directions", () =>
     Effect.gen(function* () {
       const proxy = yield* startProxy()

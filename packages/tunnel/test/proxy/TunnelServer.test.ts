@@ -271,7 +271,15 @@ describe("the control stream", () => {
     { name: "a line that is not JSON", hello: "hello\n", reason: /not JSON/ },
     { name: "a line that is not an object", hello: "42\n", reason: /not an object/ },
     { name: "a line without end", hello: "x".repeat(65 * 1024), reason: /longer than 65536/ },
-    { name: "a hello of wrong types", hello: '{"type":"hello","agent":7}\n', reason: /malformed hello/ }
+    { name: "a hello of wrong types", hello: '{"type":"hello","agent":7}\n', reason: /malformed hello/ },
+    {
+      name: "an address that would break a header",
+      hello: `${JSON.stringify({
+        type: "hello",
+        services: [{ name: "http", local: { origin: "http://a\r\nX-Edge-User: y", hostHeader: "local" } }]
+      })}\n`,
+      reason: /malformed hello/
+    }
   ])("closes with 4009 for $name", (example) =>
     Effect.gen(function* () {
       const { url, store } = yield* startProxy({ handshakeMillis: 150 })
