@@ -78,7 +78,7 @@ describe("Gateway, hostile edges", () => {
       const edgeId = yield* gateway.addEdge(yield* scriptedOrigin(answer))
       const received = yield* sendRaw(
         gateway.port,
-        `GET /api/edges/${edgeId}/http/ HTTP/1.1\r\nHost: a\r\nCookie: ${gateway.cookie}\r\n\r\n`
+        `GET /api/edges/${edgeId}/http/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\nCookie: ${gateway.cookie}\r\n\r\n`
       )
       assert.notInclude(received, "0\r\n\r\n")
       yield* eventually("the stream's end", () => gateway.edge(edgeId).streams.size === 0)
