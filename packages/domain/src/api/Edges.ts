@@ -2,6 +2,7 @@ import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { HidesBeyondReach, TokenScope } from "../access-tokens/TokenScope.ts"
 import { EdgeId } from "../ids/EdgeId.ts"
+import { LocalServer } from "../tunnels/LocalServer.ts"
 import { Authorization } from "./Authorization.ts"
 import { BodyRules, ChangeLimit, Conventions } from "./Conventions.ts"
 import { Page, pageQuery } from "./Page.ts"
@@ -12,6 +13,15 @@ import { WithinReach } from "./WithinReach.ts"
 
 export const Label = Schema.String.check(Schema.isPattern(/^[\w.:=/-]{1,63}$/))
 
+/** What an edge's agent offers. */
+export const EdgeService = Schema.Struct({
+  name: Schema.String,
+  /** Where browsers find it: null where it is not known to speak HTTP, or the server has no `EDGE_DOMAIN`. */
+  url: Schema.NullOr(Schema.String),
+  /** Which address it reads in `Host`, `Origin` and `Referer` there; null where its agent has not said. */
+  hostHeader: Schema.NullOr(LocalServer.fields.hostHeader)
+}).annotate({ identifier: "EdgeService" })
+
 /** The live tunnel of an edge, as its proxy last told. Bytes are of streams' payload, since it connected. */
 export const EdgeSession = Schema.Struct({
   connectedAt: Timestamp,
@@ -19,6 +29,7 @@ export const EdgeSession = Schema.Struct({
   protocol: Schema.Literals(["v1", "v2"]),
   agent: Schema.NullOr(Schema.String),
   hostname: Schema.NullOr(Schema.String),
+  services: Schema.Array(EdgeService),
   remoteAddress: Schema.NullOr(Schema.String),
   roundTripMillis: Schema.NullOr(Schema.Finite),
   streams: Schema.Int,

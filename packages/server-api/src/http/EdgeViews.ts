@@ -12,17 +12,17 @@ export interface Addresses {
   readonly edgeDomain: string | undefined
 }
 
-const urlOf = ({ edgeDomain, publicUrl }: Addresses, edgeId: EdgeId): string | null =>
+const urlOf = ({ edgeDomain, publicUrl }: Addresses, edgeId: EdgeId, service: string): string | null =>
   edgeDomain === undefined
     ? null
-    : Option.match(EdgeHost.of(edgeDomain, { edgeId, service: EdgeHost.defaultService }), {
+    : Option.match(EdgeHost.of(edgeDomain, { edgeId, service }), {
         onNone: () => null,
         onSome: (host) => `${publicUrl.protocol}//${host}/`
       })
 
 /** An edge as the contract shows it: what is stored of it, and what its proxy says. */
 export const make =
-  (presence: Presence["Service"], { edgeDomain, publicUrl }: Addresses) =>
+  (presence: Presence["Service"], addresses: Addresses) =>
   ({ id, name, labels, createdAt }: Edge): typeof EdgeView.Type => {
     const summary = presence.session(id)
     return {
@@ -30,20 +30,29 @@ export const make =
       name,
       labels,
       createdAt,
-      url: urlOf({ edgeDomain, publicUrl }, id),
+      url: urlOf(addresses, id, EdgeHost.defaultService),
       online: summary !== undefined,
       contended: presence.isContended(id),
-      session: summary === undefined ? null : session(summary)
+      session: summary === undefined ? null : session(addresses, summary)
     }
   }
 
 /** Without what is the cluster's own business: tenant, token. */
-export const session = (summary: SessionSummary): typeof EdgeSession.Type => ({
+export const session = (addresses: Addresses, summary: SessionSummary): typeof EdgeSession.Type => ({
   connectedAt: summary.connectedAt,
   lastHeartbeatAt: summary.lastHeartbeatAt,
   protocol: summary.protocol,
   agent: summary.agent,
   hostname: summary.hostname,
+  services: summary.services.map((name) => {
+    const local = summary.localServers?.[name]
+    const isHttp = local !== undefined || name === EdgeHost.defaultService
+    return {
+      name,
+      url: isHttp ? urlOf(addresses, summary.edgeId, name) : null,
+      hostHeader: local?.hostHeader ?? null
+    }
+  }),
   remoteAddress: summary.remoteAddress,
   roundTripMillis: summary.roundTripMillis,
   streams: summary.streams,

@@ -56,7 +56,8 @@ export const layer = HttpApiBuilder.group(
     const sessions = yield* SignInSessions
     const accessTokens = yield* TokenCheck
     const audited = yield* Audited.make
-    const view = EdgeViews.make(presence, yield* Config)
+    const config = yield* Config
+    const view = EdgeViews.make(presence, config)
 
     return handlers.handleAll({
       list: ({ query: { online, label, q, ...query } }) =>
@@ -125,7 +126,7 @@ export const layer = HttpApiBuilder.group(
           yield* edges.get(tenantId, edgeId)
           const session = yield* presence.refresh(edgeId)
           if (session === undefined) return yield* offline
-          return EdgeViews.session(session)
+          return EdgeViews.session(config, session)
         }).pipe(orNotFound),
 
       disconnect: ({ params: { edgeId } }) =>

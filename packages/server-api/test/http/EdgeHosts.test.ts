@@ -1,5 +1,5 @@
 import { assert, layer } from "@effect/vitest"
-import { EdgeView } from "@edge-relay/domain/api/Edges"
+import { type EdgeSession, EdgeView } from "@edge-relay/domain/api/Edges"
 import { ask, TestApi } from "@edge-relay/testkit/api/TestApi"
 import { Effect, Schema } from "effect"
 
@@ -26,7 +26,7 @@ const setUp = Effect.gen(function* () {
   const api = yield* TestApi
   const { cookie, tenantId } = yield* api.signIn("alice")
   const { id } = yield* api.edges.create(tenantId, { name: "an edge" })
-  return { api, url: api.url, cookie, id, host: `${id.slice("edge_".length)}.${domain}` }
+  return { api, url: api.url, cookie, id, tenantId, host: `${id.slice("edge_".length)}.${domain}` }
 })
 
 layer(TestApi.layer({ EDGE_DOMAIN: domain }), { excludeTestServices: true })(
@@ -37,6 +37,26 @@ layer(TestApi.layer({ EDGE_DOMAIN: domain }), { excludeTestServices: true })(
         const { cookie, host, id, url } = yield* setUp
         const edge = decodeEdge((yield* ask(`${url}/api/edges/${id}`, { cookie })).json)
         assert.strictEqual(edge.url, `http://${host}/`)
+      })
+    )
+
+    it.effect("is the url of each of its services that speaks HTTP", () =>
+      Effect.gen(function* () {
+        const { api, cookie, host, id, tenantId, url } = yield* setUp
+        const origin = "http://nas.local:8080"
+        yield* api.connect(tenantId, id, {
+          services: ["http", "nas", "ssh"],
+          localServers: { nas: { origin, hostHeader: "local" } }
+        })
+        const expected: (typeof EdgeSession.Type)["services"] = [
+          { name: "http", url: `http://${host}/`, hostHeader: null },
+          { name: "nas", url: `http://nas--${host}/`, hostHeader: "local" },
+          { name: "ssh", url: null, hostHeader: null }
+        ]
+        const { body, json } = yield* ask(`${url}/api/edges/${id}`, { cookie })
+        assert.deepStrictEqual(decodeEdge(json).session?.services, expected)
+        // Where it lies in the edge's network is the edge's own business.
+        assert.notInclude(body, "nas.local")
       })
     )
 

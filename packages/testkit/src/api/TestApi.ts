@@ -49,7 +49,11 @@ export class TestApi extends Context.Service<
     readonly sessions: SignInSessions["Service"]
     readonly signIn: (name: string, options?: { readonly expiresInMillis?: number }) => Effect.Effect<Person>
     /** An edge of that tenant, online. */
-    readonly connect: (tenantId: TenantId, edgeId: EdgeId) => Effect.Effect<SessionSummary>
+    readonly connect: (
+      tenantId: TenantId,
+      edgeId: EdgeId,
+      changes?: Partial<SessionSummary>
+    ) => Effect.Effect<SessionSummary>
     /** Everything that was logged, line by line, down to the least important. */
     readonly logs: Array<string>
     /** What was asked of proxies: edges whose tunnels were to be closed. */
@@ -227,7 +231,7 @@ const make = Effect.gen(function* () {
     tokens: yield* SessionTokens,
     sessions,
     signIn,
-    connect: Effect.fnUntraced(function* (tenantId, edgeId) {
+    connect: Effect.fnUntraced(function* (tenantId, edgeId, changes = {}) {
       const now = yield* DateTime.now
       const id = yield* Effect.provideService(TypeId.make("tok"), SecureRandom.SecureRandom, random)
       const session: SessionSummary = {
@@ -245,7 +249,8 @@ const make = Effect.gen(function* () {
         streams: 0,
         bytesIn: 1,
         bytesOut: 2,
-        proxyId: "proxy"
+        proxyId: "proxy",
+        ...changes
       }
       table.online("proxy", session)
       return session
