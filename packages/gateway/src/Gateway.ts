@@ -233,7 +233,8 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
   ): void => {
     const { own, service } = "own" in route ? route : ours
     const place = own === undefined ? "our-origin" : "edge-host"
-    const head = RequestHead.read(request.rawHeaders, request.httpVersion, place, tracer !== undefined)
+    const { httpVersion, rawHeaders } = request
+    const head = RequestHead.read(rawHeaders, httpVersion, place, tracer !== undefined, auth.tokenOf)
     const malformed =
       "malformed" in head
         ? head.malformed

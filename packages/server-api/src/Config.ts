@@ -38,6 +38,8 @@ export interface Settings extends CommonSettings.CommonSettings {
     readonly service:
       | { readonly clientId: string; readonly clientSecret: Redacted.Redacted<string> }
       | undefined
+    /** Services' access tokens for it are accepted; none are where it is left out. */
+    readonly serviceAudience: string | undefined
   }
   readonly drainSeconds: number
   readonly auditDays: number
@@ -108,6 +110,7 @@ const variables = {
     "60",
     Values.withDefault("60", Values.wholeNumber(0, 600))
   ),
+  serviceAudience: variable("OIDC_SERVICE_AUDIENCE", "urn:edge-relay:api", Values.optional(Values.text)),
   serviceClientId: variable("OIDC_SERVICE_CLIENT_ID", "edge-relay-service", Values.optional(Values.text)),
   serviceClientSecret: variable(
     "OIDC_SERVICE_CLIENT_SECRET",
@@ -136,6 +139,7 @@ const settings = Effect.map(
     scopes,
     tenantClaim,
     clockToleranceSeconds,
+    serviceAudience,
     serviceClientId,
     serviceClientSecret,
     ...found
@@ -151,6 +155,7 @@ const settings = Effect.map(
       scopes,
       tenantClaim,
       clockToleranceSeconds,
+      serviceAudience,
       service:
         serviceClientId === undefined || serviceClientSecret === undefined
           ? undefined

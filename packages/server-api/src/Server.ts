@@ -4,6 +4,8 @@ import * as AuthHttp from "@edge-relay/auth/sign-in/AuthHttp"
 import * as AuthorizationLayer from "@edge-relay/auth/session/AuthorizationLayer"
 import { SessionCheck } from "@edge-relay/auth/session/SessionCheck"
 import { SessionCookie } from "@edge-relay/auth/session/SessionCookie"
+import type { Oidc } from "@edge-relay/auth/provider/Oidc"
+import { ServiceTokens } from "@edge-relay/auth/tokens/ServiceTokens"
 import { TokenCheck } from "@edge-relay/auth/tokens/TokenCheck"
 import { SignIn } from "@edge-relay/auth/sign-in/SignIn"
 import { CloudApi } from "@edge-relay/domain/api/CloudApi"
@@ -76,7 +78,20 @@ export const layerRoutes = Layer.unwrap(
 export const layerServices = Layer.unwrap(
   Effect.map(
     Config,
-    ({ forwardedHeader, publicUrl, sessionIdleHours, sessionKeys, sessionMaxHours, trustedProxies }) => {
+    ({
+      forwardedHeader,
+      oidc,
+      publicUrl,
+      sessionIdleHours,
+      sessionKeys,
+      sessionMaxHours,
+      trustedProxies
+    }) => {
+      const { issuer, service, serviceAudience: audience, tenantClaim } = oidc
+      const services: Layer.Layer<never, never, Oidc> =
+        audience === undefined
+          ? Layer.empty
+          : ServiceTokens.layer({ issuer, audience, clientId: service?.clientId, tenantClaim })
       const signIn = SignIn.layer({
         publicUrl,
         idle: Duration.hours(sessionIdleHours),
@@ -89,7 +104,7 @@ export const layerServices = Layer.unwrap(
         Limits.layer,
         Pairing.layer,
         SessionCheck.layer,
-        TokenCheck.layer,
+        TokenCheck.layer.pipe(Layer.provide(services)),
         TerminalSignIn.layer({ absolute: Duration.hours(sessionMaxHours) }),
         Traffic.layer
       ).pipe(

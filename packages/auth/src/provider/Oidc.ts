@@ -2,6 +2,7 @@ import type { ProviderLogout } from "@edge-relay/domain/sign-in/SignInSession"
 import { Clock, Context, Duration, Effect, Layer, Schedule, Schema } from "effect"
 import { decodeJwt, type JWTPayload, jwtVerify, type JWTVerifyResult } from "jose"
 import * as client from "openid-client"
+import { checkAccessToken } from "./AccessTokenChecks.ts"
 import { clientAuthentication, type ClientAuthOptions } from "./ClientAuth.ts"
 import { makeDiscovery } from "./Discovery.ts"
 import {
@@ -96,6 +97,11 @@ export class Oidc extends Context.Service<
     readonly readLogoutToken: (
       token: string
     ) => Effect.Effect<ProviderLogout, ProviderRefused | ProviderUnavailable>
+    /** The claims of an access token that the provider gave to a client (RFC 9068). */
+    readonly readAccessToken: (
+      token: string,
+      expected: { readonly audience: string; readonly clientId?: string | undefined }
+    ) => Effect.Effect<JWTPayload, ProviderRefused | ProviderUnavailable>
   }
 >()("@edge-relay/auth/provider/Oidc") {
   static readonly layer = (options: OidcOptions) =>
@@ -127,13 +133,13 @@ const make = Effect.fnUntraced(function* (options: OidcOptions) {
   yield* provider.pipe(Effect.retry(Schedule.spaced(Duration.seconds(2))), Effect.ignore, Effect.forkScoped)
 
   /** A signature by one of the provider's keys, `iss` and `aud`. Not the times: `IdTokenChecks` judges them all. */
-  const verified = Effect.fnUntraced(function* (token: string, asker: Asker) {
+  const verified = Effect.fnUntraced(function* (token: string, asker: Asker, audience = clientId) {
     const { metadata, verify } = yield* provider
     const now = yield* Clock.currentTimeMillis
     const checks = {
       algorithms: [...algorithms],
       issuer: metadata.issuer,
-      audience: clientId,
+      audience,
       currentDate: new Date(now),
       clockTolerance: Number.MAX_SAFE_INTEGER
     }
@@ -266,6 +272,12 @@ const make = Effect.fnUntraced(function* (options: OidcOptions) {
           : { client_id: clientId, logout_hint: logoutHint(idToken) }),
         post_logout_redirect_uri: new URL("/", publicUrl).href
       }).href
+    }),
+
+    readAccessToken: Effect.fn("Oidc.readAccessToken")(function* (token, { audience, clientId }) {
+      const { now, payload, protectedHeader } = yield* verified(token, "anybody", audience)
+      const failed = checkAccessToken(payload, protectedHeader, { now, toleranceSeconds, clientId })
+      return failed === undefined ? payload : yield* untrusted(failed)
     }),
 
     readLogoutToken: Effect.fn("Oidc.readLogoutToken")(function* (token) {

@@ -41,7 +41,7 @@ export const readIdentity = (
 }
 
 /** No line ends or other controls, not empty, not endless. */
-const text = (value: unknown): string | null =>
+export const text = (value: unknown): string | null =>
   typeof value === "string" && value !== "" && value.length <= maxText && !/\p{Cc}/u.test(value)
     ? value
     : null

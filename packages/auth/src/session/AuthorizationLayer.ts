@@ -6,7 +6,7 @@ import { HttpServerRequest, HttpServerResponse } from "effect/http"
 import { isCrossSite } from "./CrossSite.ts"
 import { SessionCheck, toCurrentUser } from "./SessionCheck.ts"
 import { SessionCookie } from "./SessionCookie.ts"
-import * as Bearer from "../tokens/Bearer.ts"
+import { TokenCheck } from "../tokens/TokenCheck.ts"
 import * as TokenAuthorization from "../tokens/TokenAuthorization.ts"
 
 /**
@@ -21,12 +21,13 @@ export const layer = (options: { readonly publicUrl: URL }) =>
     Effect.gen(function* () {
       const check = yield* SessionCheck
       const cookies = yield* SessionCookie
+      const tokens = yield* TokenCheck
       const byToken = yield* TokenAuthorization.make
 
       return Authorization.of(
         Effect.fnUntraced(function* (httpEffect, { endpoint }) {
           const request = yield* HttpServerRequest.HttpServerRequest
-          const text = Bearer.tokenOf(request.headers["authorization"])
+          const text = tokens.tokenOf(request.headers["authorization"])
           if (text !== undefined) {
             const user = yield* byToken(text, endpoint)
             return withHeaders(yield* Effect.provideService(httpEffect, CurrentUser, user), {

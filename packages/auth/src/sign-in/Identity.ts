@@ -1,3 +1,4 @@
+import { AccessTokenId } from "@edge-relay/domain/ids/AccessTokenId"
 import { TenantId } from "@edge-relay/domain/ids/TenantId"
 import { UserId } from "@edge-relay/domain/ids/UserId"
 import { createHash } from "node:crypto"
@@ -17,6 +18,10 @@ export const tenantId = (issuer: string, subject: string, claim: string | null):
   TenantId.make(
     named("tenant", claim === null ? ["tenant of one", issuer, subject] : ["tenant", issuer, claim])
   )
+
+/** Of a token that is in no store: the same for the same text. */
+export const accessTokenId = (text: string): AccessTokenId =>
+  AccessTokenId.make(named("pat", ["access token", text]))
 
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
 

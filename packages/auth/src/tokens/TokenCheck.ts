@@ -4,6 +4,8 @@ import type { AccessTokenId } from "@edge-relay/domain/ids/AccessTokenId"
 import type { StorageUnavailable } from "@edge-relay/domain/StorageUnavailable"
 import { Clock, Context, DateTime, Effect, Layer, Option, Schedule } from "effect"
 import { hash } from "node:crypto"
+import * as Bearer from "./Bearer.ts"
+import { ServiceToken, ServiceTokens } from "./ServiceTokens.ts"
 
 /**
  * Whose a personal access token is. What is found is kept for half a second, so that a revoked token is of no more
@@ -13,6 +15,8 @@ import { hash } from "node:crypto"
 export class TokenCheck extends Context.Service<
   TokenCheck,
   {
+    /** The token of ours in an `Authorization` header, good or not; undefined where it is about something else. */
+    readonly tokenOf: (authorization: string | undefined) => string | undefined
     /** The live token of that text, if there is one. */
     readonly find: (text: string) => Effect.Effect<Option.Option<AccessToken>, StorageUnavailable>
     /** What memory knows; undefined says nothing but that it does not: ask `find`. */
@@ -42,6 +46,7 @@ interface Watched {
 
 const make = Effect.gen(function* () {
   const tokens = yield* AccessTokens
+  const services = Option.getOrUndefined(yield* Effect.serviceOption(ServiceTokens))
   const fork = Effect.runForkWith(yield* Effect.context<never>())
   const scope = yield* Effect.scope
   const kept = new Map<string, { readonly token: AccessToken; readonly until: number }>()
@@ -58,7 +63,9 @@ const make = Effect.gen(function* () {
     if (watched.size === 0) return
     const now = yield* Clock.currentTimeMillis
     for (const [id, { token }] of watched) if (token.endsAt.epochMilliseconds <= now) end(id)
-    const asked = Array.from(watched.keys())
+    const asked = Array.from(watched.values(), ({ token }) => token)
+      .filter((token) => !(token instanceof ServiceToken))
+      .map(({ id }) => id)
     const live = new Set(yield* tokens.live(asked))
     for (const id of asked) if (!live.has(id)) end(id)
   })
@@ -67,15 +74,19 @@ const make = Effect.gen(function* () {
   yield* Effect.forkScoped(Effect.repeat(Effect.ignore(look), Schedule.spaced(lookMillis)))
 
   const peek = (text: string, now: number): AccessToken | undefined => {
-    if (!AccessTokenSecret.isWellFormed(text)) return undefined
+    if (!AccessTokenSecret.isWellFormed(text)) return services?.peek(text, now)
     const found = kept.get(hashOf(text))
     return found !== undefined && found.until > now && isLive(found.token, now) ? found.token : undefined
   }
 
   return TokenCheck.of({
+    tokenOf: (authorization) => Bearer.tokenOf(authorization, services?.isOurs),
+
     find: Effect.fnUntraced(function* (text) {
       // Neither made up nor mistyped: only then is anybody asked.
-      if (!AccessTokenSecret.isWellFormed(text)) return Option.none()
+      if (!AccessTokenSecret.isWellFormed(text)) {
+        return services === undefined || !services.isOurs(text) ? Option.none() : yield* services.find(text)
+      }
       const now = yield* Clock.currentTimeMillis
       const known = peek(text, now)
       if (known !== undefined) return Option.some(known)
@@ -89,6 +100,7 @@ const make = Effect.gen(function* () {
     peek,
 
     touch: (token, address, now) => {
+      if (token instanceof ServiceToken) return
       const last = touched.get(token.id)
       if (last !== undefined && last.address === address && now - last.at < touchMillis) return
       touched.delete(token.id)

@@ -1,10 +1,14 @@
 import type { AdapterFactory, ClientMetadata, Configuration } from "oidc-provider"
 import type { Keys } from "./Keys.ts"
 import { errorPage, headers, signedOutPage, signOutPage } from "./Pages.ts"
-import { userOf } from "./Users.ts"
+import { userOf, users } from "./Users.ts"
+import { Scope } from "@edge-relay/domain/access-tokens/Scope"
 
 /** For the confidential client; a secret only by its place in the protocol. */
 export const developmentSecret = "development-secret"
+
+/** A program that asks for tokens of its own. */
+export const serviceClient = "edge-relay-service"
 
 const makeClient = (id: string, publicUrl: URL, authentication: Partial<ClientMetadata>): ClientMetadata => ({
   ...authentication,
@@ -33,8 +37,20 @@ export const makeConfiguration = (options: {
       makeClient("edge-relay-confidential", options.publicUrl, {
         token_endpoint_auth_method: "client_secret_post",
         client_secret: developmentSecret
-      })
+      }),
+      {
+        client_id: serviceClient,
+        client_secret: developmentSecret,
+        token_endpoint_auth_method: "client_secret_post",
+        grant_types: ["client_credentials"],
+        redirect_uris: [],
+        response_types: []
+      }
     ],
+    scopes: ["openid", "offline_access", ...Scope.literals],
+    // The service belongs to the first user's tenant.
+    extraTokenClaims: (_ctx, token) =>
+      token.kind === "ClientCredentials" ? { tenant: users[0]?.tenant ?? "" } : undefined,
     jwks: { keys: [options.keys.signing] },
     cookies: { keys: [options.keys.cookie] },
     claims: {
@@ -73,6 +89,7 @@ export const makeConfiguration = (options: {
     clientBasedCORS: () => false,
     ttl: {
       AccessToken: options.accessTokenSeconds,
+      ClientCredentials: options.accessTokenSeconds,
       AuthorizationCode: 60,
       IdToken: 3600,
       Interaction: 3600,
@@ -86,6 +103,18 @@ export const makeConfiguration = (options: {
     },
     features: {
       devInteractions: { enabled: false },
+      clientCredentials: { enabled: true },
+      // Access tokens as JWTs (RFC 9068), for whoever asks for this resource.
+      resourceIndicators: {
+        enabled: true,
+        getResourceServerInfo: (_ctx, resource) => ({
+          audience: resource,
+          scope: Scope.literals.join(" "),
+          accessTokenFormat: "jwt",
+          jwt: { sign: { alg: "RS256" } }
+        }),
+        useGrantedResource: () => false
+      },
       backchannelLogout: { enabled: true },
       revocation: {
         enabled: true,

@@ -42,6 +42,8 @@ export class GatewayAuth extends Context.Service<
       cookieHeader: string | undefined,
       connection: object
     ) => Lookup<Authenticated | undefined>
+    /** The token of ours in an `Authorization` header, good or not. */
+    readonly tokenOf: (authorization: string) => string | undefined
     /** Whose live token that is, used from that address; as `authenticate` answers. */
     readonly authenticateToken: (text: string, address: string) => Lookup<Authenticated | undefined>
     /** Calls back when session or token has ended, within a second, wherever it was ended. Answers how to stop. */
@@ -128,6 +130,7 @@ const make = Effect.gen(function* () {
     hostCookies,
     authenticate: (header, connection) => authenticate(undefined, header, connection),
     authenticateAt: authenticate,
+    tokenOf: tokens.tokenOf,
     authenticateToken,
     watch: (caller, onEnded) =>
       isToken(caller) ? tokens.watch(caller, onEnded) : sessions.watch(caller, onEnded)

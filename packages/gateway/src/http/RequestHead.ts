@@ -41,7 +41,9 @@ export const read = (
   rawHeaders: ReadonlyArray<string>,
   httpVersion: string,
   place: Place,
-  isTraced = false
+  isTraced = false,
+  /** The token of ours in an `Authorization` header. */
+  tokenOf: (authorization: string) => string | undefined = Bearer.tokenOf
 ): RequestHead | Malformed => {
   let cookie: string | undefined
   let token: string | undefined
@@ -73,7 +75,7 @@ export const read = (
         cookie = cookie === undefined ? value : `${cookie}; ${value}`
         break
       case "authorization": {
-        const sent = Bearer.tokenOf(value)
+        const sent = tokenOf(value)
         // On our origin it could be a credential for us; on its own host the edge signs its own users in.
         if (sent === undefined && place === "edge-host") lines += `${name}: ${value}\r\n`
         // Two of them are none that is good.

@@ -3,6 +3,7 @@ import * as AuthorizationLayer from "@edge-relay/auth/session/AuthorizationLayer
 import type { ClientAuth } from "@edge-relay/auth/provider/ClientAuth"
 import { Oidc } from "@edge-relay/auth/provider/Oidc"
 import { SessionCheck } from "@edge-relay/auth/session/SessionCheck"
+import { ServiceTokens } from "@edge-relay/auth/tokens/ServiceTokens"
 import { TokenCheck } from "@edge-relay/auth/tokens/TokenCheck"
 import { AccessTokens } from "@edge-relay/domain/access-tokens/AccessTokens"
 import { SessionCookie } from "@edge-relay/auth/session/SessionCookie"
@@ -40,6 +41,8 @@ export interface TestServerOptions extends Omit<SignInOptions, "publicUrl"> {
   readonly clientKey?: string
   readonly scopes?: string
   readonly tenantClaim?: string
+  /** Accepts the provider's access tokens for it. */
+  readonly serviceAudience?: string
   readonly sessionKeys?: ReadonlyArray<Redacted.Redacted<Uint8Array>>
   readonly timeoutSeconds?: number
   readonly clockToleranceSeconds?: number
@@ -106,11 +109,19 @@ const serveWith = Effect.fnUntraced(function* (
     clockToleranceSeconds: options.clockToleranceSeconds
   })
   const cookie = SessionCookie.layer({ keys: options.sessionKeys ?? [newKey()], secure: false })
+  const serviceTokens: Layer.Layer<never, never, Oidc> =
+    options.serviceAudience === undefined
+      ? Layer.empty
+      : ServiceTokens.layer({
+          issuer: new URL(options.issuer),
+          audience: options.serviceAudience,
+          tenantClaim: options.tenantClaim
+        })
   // As server-api puts it together.
   const auth = AuthHttp.layer.pipe(
     Layer.provideMerge(AuthorizationLayer.layer({ publicUrl: origin })),
     Layer.provideMerge(
-      Layer.mergeAll(SessionCheck.layer, TokenCheck.layer).pipe(
+      Layer.mergeAll(SessionCheck.layer, TokenCheck.layer.pipe(Layer.provide(serviceTokens))).pipe(
         Layer.provideMerge(SignIn.layer({ ...options, publicUrl: origin }))
       )
     ),
