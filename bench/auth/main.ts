@@ -62,6 +62,7 @@ const sessionCheck = (name: keyof typeof limitOf) =>
       name: "Alice",
       email: "alice@example.com",
       picture: null,
+      role: "admin",
       address: "127.0.0.1",
       userAgent: "bench",
       createdAt: now,

@@ -151,6 +151,7 @@ const seed = async (databaseUrl: string, sessionKey: Buffer) => {
         name: null,
         email: null,
         picture: null,
+        role: "admin",
         sealed: "",
         refreshAt: null,
         sid: null,

@@ -1,5 +1,4 @@
 import * as Problem from "@edge-relay/domain/api/Problem"
-import { lacks } from "@edge-relay/auth/tokens/TokenAuthorization"
 import { socketAddress } from "@edge-relay/server-kit/ClientAddress"
 import type { StorageUnavailable } from "@edge-relay/domain/StorageUnavailable"
 import * as Tracing from "@edge-relay/server-kit/Tracing"
@@ -17,6 +16,7 @@ import * as Denials from "./access/Denials.ts"
 import { discardBody } from "./http/DiscardBody.ts"
 import { type Asked, pathOf } from "./exchange/Asked.ts"
 import { type Caller, isToken } from "./access/Caller.ts"
+import * as Permission from "./access/Permission.ts"
 import { EdgeAccess } from "./access/EdgeAccess.ts"
 import * as Lookup from "./access/Lookup.ts"
 import type { Forwarding } from "./exchange/Exchange.ts"
@@ -85,7 +85,6 @@ export interface GatewayOptions {
 }
 
 const ours = { own: undefined, service: undefined } as const
-
 const make = Effect.fnUntraced(function* (options: GatewayOptions) {
   const auth = yield* GatewayAuth
   const access = yield* EdgeAccess
@@ -159,9 +158,8 @@ const make = Effect.fnUntraced(function* (options: GatewayOptions) {
   const checkSite = (asked: Asked, who: Authenticated | undefined): void => {
     if (who === undefined) return enter(asked)
     const { caller } = who
-    const problem = isToken(caller)
-      ? lacks(caller, asked.route.stream === undefined ? "gateway" : "forward")
-      : crossOrigin.refusal(asked)
+    const foreign = isToken(caller) ? undefined : crossOrigin.refusal(asked)
+    const problem = foreign ?? Permission.refusal(caller, asked)
     if (problem !== undefined) return refuse(asked, problem, caller)
     follow(asked, access.check(caller, asked.route.edgeId), (allowed) => forward(asked, who, allowed))
   }

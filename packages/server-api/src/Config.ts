@@ -2,6 +2,8 @@ import type { ClientAuth } from "@edge-relay/auth/provider/ClientAuth"
 import * as CommonSettings from "@edge-relay/server-kit/CommonSettings"
 import { type Fault, keyExample, read, variable } from "@edge-relay/server-kit/Environment"
 import * as Values from "@edge-relay/server-kit/EnvironmentValues"
+import type { RoleRules } from "@edge-relay/auth/provider/RoleClaim"
+import * as RoleMap from "./RoleMap.ts"
 import * as EdgeDomain from "./EdgeDomain.ts"
 import { Context, Effect, Layer, type Redacted } from "effect"
 
@@ -34,6 +36,8 @@ export interface Settings extends CommonSettings.CommonSettings {
     readonly clientKey: Redacted.Redacted<string> | undefined
     readonly scopes: string
     readonly tenantClaim: string | undefined
+    /** Undefined: everybody is an admin. */
+    readonly roles: RoleRules | undefined
     readonly clockToleranceSeconds: number
     readonly service:
       | { readonly clientId: string; readonly clientSecret: Redacted.Redacted<string> }
@@ -110,6 +114,8 @@ const variables = {
     "60",
     Values.withDefault("60", Values.wholeNumber(0, 600))
   ),
+  rolesClaim: variable("OIDC_ROLES_CLAIM", "realm_access.roles", Values.optional(Values.text)),
+  roleMap: variable("OIDC_ROLE_MAP", RoleMap.example, Values.optional(RoleMap.parse)),
   serviceAudience: variable("OIDC_SERVICE_AUDIENCE", "urn:edge-relay:api", Values.optional(Values.text)),
   serviceClientId: variable("OIDC_SERVICE_CLIENT_ID", "edge-relay-service", Values.optional(Values.text)),
   serviceClientSecret: variable(
@@ -139,6 +145,8 @@ const settings = Effect.map(
     scopes,
     tenantClaim,
     clockToleranceSeconds,
+    rolesClaim,
+    roleMap,
     serviceAudience,
     serviceClientId,
     serviceClientSecret,
@@ -155,6 +163,8 @@ const settings = Effect.map(
       scopes,
       tenantClaim,
       clockToleranceSeconds,
+      roles:
+        rolesClaim === undefined || roleMap === undefined ? undefined : { claim: rolesClaim, map: roleMap },
       serviceAudience,
       service:
         serviceClientId === undefined || serviceClientSecret === undefined
@@ -173,10 +183,19 @@ const contradictions = (found: {
   readonly clientSecret?: unknown
   readonly clientAuth?: ClientAuth
   readonly clientKey?: unknown
+  readonly rolesClaim?: string | undefined
+  readonly roleMap?: unknown
   readonly serviceClientId?: string | undefined
   readonly serviceClientSecret?: unknown
 }): ReadonlyArray<Fault> => {
   const faults: Array<Fault> = []
+  if ((found.rolesClaim === undefined) !== (found.roleMap === undefined)) {
+    faults.push({
+      variable: found.rolesClaim === undefined ? "OIDC_ROLES_CLAIM" : "OIDC_ROLE_MAP",
+      problem: "is required with its other half, or neither",
+      example: found.rolesClaim === undefined ? "realm_access.roles" : RoleMap.example
+    })
+  }
   const id = found.serviceClientId
   if ((id === undefined) !== (found.serviceClientSecret === undefined)) {
     faults.push({

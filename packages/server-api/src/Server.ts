@@ -87,11 +87,11 @@ export const layerServices = Layer.unwrap(
       sessionMaxHours,
       trustedProxies
     }) => {
-      const { issuer, service, serviceAudience: audience, tenantClaim } = oidc
+      const { issuer, roles, service, serviceAudience: audience, tenantClaim } = oidc
       const services: Layer.Layer<never, never, Oidc> =
         audience === undefined
           ? Layer.empty
-          : ServiceTokens.layer({ issuer, audience, clientId: service?.clientId, tenantClaim })
+          : ServiceTokens.layer({ issuer, audience, clientId: service?.clientId, tenantClaim, roles })
       const signIn = SignIn.layer({
         publicUrl,
         idle: Duration.hours(sessionIdleHours),

@@ -6,6 +6,7 @@ import * as SignInSessionsMemory from "@edge-relay/domain/sign-in/SignInSessions
 import { TestApi } from "@edge-relay/testkit/api/TestApi"
 import type { Walked } from "@edge-relay/testkit/contract/EveryEndpoint"
 import * as Walk from "@edge-relay/testkit/contract/EveryEndpointContract"
+import * as WalkRoles from "@edge-relay/testkit/contract/EveryEndpointRoles"
 import * as WalkTokens from "@edge-relay/testkit/contract/EveryEndpointTokens"
 import { isInstalled, PostgresServer } from "@edge-relay/testkit/PostgresServer"
 import { layerUrl, temporaryFolder } from "@edge-relay/testkit/SqlRepositories"
@@ -56,6 +57,15 @@ const suite = (name: string, storage: Parameters<typeof TestApi.layerOn>[0]) =>
 
       it.effect("answers 404 to a token for other edges, the same as for what was never issued", () =>
         Effect.flatMap(walked, WalkTokens.holdsTokensToTheirEdges)
+      )
+
+      it.effect("answers 403 to whose role may not", () =>
+        Effect.gen(function* () {
+          const api = yield* TestApi
+          yield* WalkRoles.holdsToRoles(yield* walked, (role) =>
+            Effect.map(api.signIn("roles", { role }), ({ cookie }) => cookie)
+          )
+        })
       )
 
       it.effect("shows another tenant nothing in any list", () =>

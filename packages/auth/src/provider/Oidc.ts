@@ -1,6 +1,6 @@
 import type { ProviderLogout } from "@edge-relay/domain/sign-in/SignInSession"
 import { Clock, Context, Duration, Effect, Layer, Schedule, Schema } from "effect"
-import { decodeJwt, type JWTPayload, jwtVerify, type JWTVerifyResult } from "jose"
+import { type JWTPayload, jwtVerify, type JWTVerifyResult } from "jose"
 import * as client from "openid-client"
 import { checkAccessToken } from "./AccessTokenChecks.ts"
 import { clientAuthentication, type ClientAuthOptions } from "./ClientAuth.ts"
@@ -17,7 +17,10 @@ import { idTokenOf } from "./internal/tokenAnswer.ts"
 import { fromClient, ProviderRefused, ProviderUnavailable } from "./OidcError.ts"
 import { algorithms, type Asker } from "./ProviderKeys.ts"
 import { type ProviderIdentity, readIdentity, tenantClaims } from "./ProviderIdentity.ts"
+import type { Role } from "@edge-relay/domain/sign-in/Role"
+import { type RoleRules, topClaim } from "./RoleClaim.ts"
 import { ProviderTokens } from "./ProviderTokens.ts"
+import { logoutHint } from "./LogoutHint.ts"
 import { completeClaims } from "./Userinfo.ts"
 
 /** An access token is refreshed this long before it expires. */
@@ -32,6 +35,8 @@ export interface OidcOptions extends ClientAuthOptions {
   readonly scopes: string
   /** The claim that names a user's tenant; without one every user is a tenant alone. */
   readonly tenantClaim?: string | undefined
+  /** How claims say what somebody may; without them everybody is an admin. */
+  readonly roles?: RoleRules | undefined
   readonly publicUrl: URL
   /** How long each request to the provider may take; 10 by default. A person is waiting. */
   readonly timeoutSeconds?: number | undefined
@@ -54,7 +59,7 @@ export interface Grant {
 
 /** A sign-in that the provider has done its part of. */
 export interface SignedIn extends Grant {
-  readonly identity: ProviderIdentity
+  readonly identity: ProviderIdentity & { readonly role: Role }
   /** When the ID token was made, by the provider's clock, in seconds since 1970. */
   readonly issuedAt: number
 }
@@ -112,7 +117,7 @@ export class Oidc extends Context.Service<
 }
 
 const make = Effect.fnUntraced(function* (options: OidcOptions) {
-  const { clientId, publicUrl, scopes, tenantClaim } = options
+  const { clientId, publicUrl, roles, scopes, tenantClaim } = options
   const timeoutSeconds = options.timeoutSeconds ?? 10
   const toleranceSeconds = options.clockToleranceSeconds ?? defaultClockToleranceSeconds
   if (options.issuer.protocol === "http:" && publicUrl.protocol === "https:") {
@@ -167,11 +172,14 @@ const make = Effect.fnUntraced(function* (options: OidcOptions) {
 
   const identify = Effect.fnUntraced(function* (idToken: JWTPayload, accessToken: string) {
     const { configuration, metadata } = yield* provider
-    const wanted = ["name", "email", ...tenantClaims(tenantClaim)]
+    const roleClaim = roles === undefined ? [] : [topClaim(roles.claim, idToken)]
+    const wanted = ["name", "email", ...tenantClaims(tenantClaim), ...roleClaim]
     const { claims, failure } = yield* completeClaims(configuration, idToken, accessToken, wanted)
-    const identity = readIdentity(metadata.issuer, claims, tenantClaim)
-    if (identity !== undefined) return identity
-    return yield* failure ?? new ProviderRefused({ reason: "no_tenant", code: tenantClaim ?? "" })
+    const identity = readIdentity(metadata.issuer, claims, tenantClaim, roles)
+    if (identity !== undefined && identity.role !== null) return { ...identity, role: identity.role }
+    const [reason, code] =
+      identity === undefined ? (["no_tenant", tenantClaim] as const) : (["no_role", roles?.claim] as const)
+    return yield* failure ?? new ProviderRefused({ reason, code: code ?? "" })
   })
 
   return Oidc.of({
@@ -287,12 +295,5 @@ const make = Effect.fnUntraced(function* (options: OidcOptions) {
     })
   })
 })
-
-/** OpenID Connect RP-Initiated Logout 1.0 §2: who signs out, as the provider would name them. */
-const logoutHint = (idToken: string): string => {
-  const { email, login_hint, sub } = decodeJwt<{ email?: unknown; login_hint?: unknown }>(idToken)
-  const names = [login_hint, email, sub].filter((name) => typeof name === "string")
-  return names.find(({ length }) => length <= 256) ?? ""
-}
 
 const untrusted = (code: string) => new ProviderRefused({ reason: "untrusted", code })

@@ -43,10 +43,11 @@ export class ProviderUnavailable extends Schema.TaggedError<ProviderUnavailable>
  * The provider says no, or says what must not be believed.
  *
  * `denied`: the person declined. `refused`: the provider did (`code` is its error). `untrusted`: an answer that
- * fails a check (`code` names it). `no_tenant`: somebody without the claim that names their tenant.
+ * fails a check (`code` names it). `no_tenant`, `no_role`: somebody whose claims name no tenant,
+ * or give no role.
  */
 export class ProviderRefused extends Schema.TaggedError<ProviderRefused>()("ProviderRefused", {
-  reason: Schema.Literals(["denied", "refused", "untrusted", "no_tenant"]),
+  reason: Schema.Literals(["denied", "refused", "untrusted", "no_tenant", "no_role"]),
   code: Schema.String
 }) {
   override get message(): string {

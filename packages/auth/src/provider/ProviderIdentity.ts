@@ -1,3 +1,6 @@
+import type { Role } from "@edge-relay/domain/sign-in/Role"
+import { readRole, type RoleRules } from "./RoleClaim.ts"
+
 /** What the provider says of who signed in, as far as we keep it. */
 export interface ProviderIdentity {
   readonly issuer: string
@@ -9,6 +12,8 @@ export interface ProviderIdentity {
   readonly picture: string | null
   /** What the tenant claim says; null where no such claim is configured. */
   readonly tenant: string | null
+  /** Null where roles are configured, and the claims give none. */
+  readonly role: Role | null
 }
 
 /** A name that fits a page and a log line. */
@@ -22,7 +27,8 @@ export const tenantClaims = (tenantClaim: string | undefined): ReadonlyArray<str
 export const readIdentity = (
   issuer: string,
   claims: { readonly [name: string]: unknown },
-  tenantClaim: string | undefined
+  tenantClaim: string | undefined,
+  roles?: RoleRules
 ): ProviderIdentity | undefined => {
   const subject = claims["sub"]
   // Anybody can claim an address. Providers that say nothing of it give addresses that they manage themselves.
@@ -36,7 +42,8 @@ export const readIdentity = (
     name: text(claims["name"]),
     email: text(claims["email"]),
     picture: picture(claims["picture"]),
-    tenant
+    tenant,
+    role: readRole(claims, roles)
   }
 }
 

@@ -1,8 +1,10 @@
 import { Authorization } from "@edge-relay/domain/api/Authorization"
 import { CrossSite, StorageUnavailable, Unauthorized } from "@edge-relay/domain/api/Problem"
 import { CurrentUser } from "@edge-relay/domain/sign-in/CurrentUser"
-import { Clock, Effect, Layer, Option } from "effect"
+import { NeededRole } from "@edge-relay/domain/sign-in/Role"
+import { Clock, Context, Effect, Layer, Option } from "effect"
 import { HttpServerRequest, HttpServerResponse } from "effect/http"
+import * as Roles from "./Roles.ts"
 import { isCrossSite } from "./CrossSite.ts"
 import { SessionCheck, toCurrentUser } from "./SessionCheck.ts"
 import { SessionCookie } from "./SessionCookie.ts"
@@ -30,6 +32,8 @@ export const layer = (options: { readonly publicUrl: URL }) =>
           const text = tokens.tokenOf(request.headers["authorization"])
           if (text !== undefined) {
             const user = yield* byToken(text, endpoint)
+            const forbidden = Roles.refusal(user.role, Context.get(endpoint.annotations, NeededRole))
+            if (forbidden !== undefined) return yield* forbidden
             return withHeaders(yield* Effect.provideService(httpEffect, CurrentUser, user), {
               "cache-control": "no-store"
             })
@@ -50,6 +54,8 @@ export const layer = (options: { readonly publicUrl: URL }) =>
           const slides = !(endpoint.identifier === "me" && asksNotToSlide(request.url))
           check.used(checked.value, now, { slides })
           const user = toCurrentUser(session, slides ? now : session.lastSeenAt)
+          const forbidden = Roles.refusal(user.role, Context.get(endpoint.annotations, NeededRole))
+          if (forbidden !== undefined) return yield* forbidden
           const response = yield* Effect.provideService(httpEffect, CurrentUser, user)
           return withHeaders(response, {
             // Whatever is answered to somebody is theirs.

@@ -111,6 +111,7 @@ export const toCurrentUser = (session: SignInSession, lastSeenAt: number): Curre
   name: session.name,
   email: session.email,
   picture: session.picture,
+  role: session.role,
   session: {
     id: session.id,
     createdAt: DateTime.makeUnsafe(session.createdAt),

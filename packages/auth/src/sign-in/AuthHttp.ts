@@ -113,12 +113,16 @@ const layerAuth = HttpApiBuilder.group(
 
     return handlers.handleAll({
       me: () =>
-        Effect.map(CurrentUser, ({ session, tenantId, token, userId, email, name, picture, subject }) => ({
-          user: { id: userId, subject, name, email, picture },
-          tenant: { id: tenantId },
-          session,
-          token: token === null ? null : { ...token, edges: token.reach }
-        })),
+        Effect.map(
+          CurrentUser,
+          ({ role, session, tenantId, token, userId, email, name, picture, subject }) => ({
+            user: { id: userId, subject, name, email, picture },
+            tenant: { id: tenantId },
+            role,
+            session,
+            token: token === null ? null : { ...token, edges: token.reach }
+          })
+        ),
 
       logout: Effect.fnUntraced(function* ({ request }) {
         const cookie = cookies.verify(request.headers["cookie"])

@@ -132,6 +132,7 @@ const make = Effect.fnUntraced(function* (options: SignInOptions) {
       name: identity.name,
       email: identity.email,
       picture: identity.picture,
+      role: identity.role,
       address: origin.address,
       userAgent: printable(origin.userAgent),
       createdAt,

@@ -14,7 +14,8 @@ export class SignInFailed extends Schema.TaggedError<SignInFailed>()("SignInFail
     "denied",
     "refused",
     "untrusted",
-    "no_tenant"
+    "no_tenant",
+    "no_role"
   ]),
   /** The check that failed, or the provider's error code. */
   code: Schema.String,

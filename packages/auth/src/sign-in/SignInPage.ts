@@ -104,5 +104,9 @@ const failures: {
   no_tenant: {
     title: "Your account belongs to no organisation",
     text: "The identity provider does not say which organisation you belong to. Ask whoever manages your account."
+  },
+  no_role: {
+    title: "Your account has no role here",
+    text: "The identity provider does not say that you may use this. Ask whoever manages your account."
   }
 }

@@ -7,6 +7,7 @@ import { decodeJwt, type JWTPayload } from "jose"
 import { hash } from "node:crypto"
 import { Oidc } from "../provider/Oidc.ts"
 import { text } from "../provider/ProviderIdentity.ts"
+import { readRole, type RoleRules } from "../provider/RoleClaim.ts"
 import { accessTokenId, tenantId, userId } from "../sign-in/Identity.ts"
 
 /**
@@ -38,6 +39,8 @@ export interface ServiceTokenOptions {
   readonly clientId?: string | undefined
   /** The claim that names the tenant; without one a service is a tenant alone. */
   readonly tenantClaim: string | undefined
+  /** How claims say what it may; without them every service is an admin. */
+  readonly roles?: RoleRules | undefined
 }
 
 /** It is in no store: nothing is asked of one about it. */
@@ -58,6 +61,8 @@ const make = Effect.fnUntraced(function* (options: ServiceTokenOptions) {
     const tenant = options.tenantClaim === undefined ? null : claimText(payload[options.tenantClaim])
     // Nobody is put into a tenant by default.
     if (options.tenantClaim !== undefined && tenant === null) return undefined
+    const role = readRole(payload, options.roles)
+    if (role === null) return undefined
     const scopes = String(payload["scope"] ?? "")
       .split(" ")
       .filter(isScope)
@@ -68,6 +73,7 @@ const make = Effect.fnUntraced(function* (options: ServiceTokenOptions) {
       userId: userId(iss, sub),
       issuer: iss,
       subject: sub,
+      role,
       name: sub,
       scopes,
       reach: null,

@@ -67,6 +67,7 @@ const toCurrentUser = (token: AccessToken): CurrentUser["Service"] => ({
   name: null,
   email: null,
   picture: null,
+  role: token.role,
   session: null,
   token
 })

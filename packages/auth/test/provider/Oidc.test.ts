@@ -90,7 +90,8 @@ describe("an identity", () => {
       name: "A",
       email: "a@b",
       picture: "https://p/q",
-      tenant: null
+      tenant: null,
+      role: "admin"
     })
   })
 })

@@ -49,6 +49,7 @@ const checked = Effect.gen(function* () {
       name: null,
       email: null,
       picture: null,
+      role: "admin",
       address: "192.0.2.7",
       userAgent: "",
       createdAt: now,

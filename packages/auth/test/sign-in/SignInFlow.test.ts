@@ -164,3 +164,28 @@ describe("who somebody is", () => {
     )
   }
 })
+
+describe("a role", () => {
+  const roles = { claim: "access.roles", map: new Map([["staff", "operator"] as const]) }
+
+  it.live("is what the claim says, and an admin's where no claim is configured", () =>
+    Effect.gen(function* () {
+      const app = yield* start({ roles })
+      app.provider.behave.userinfo = (claims) => json({ ...claims, access: { roles: ["staff", "others"] } })
+      const browser = yield* signedInBrowser(app)
+      assert.strictEqual(JSON.parse((yield* app.me(browser)).body).role, "operator")
+      const plain = yield* start()
+      assert.strictEqual(JSON.parse((yield* plain.me(yield* signedInBrowser(plain))).body).role, "admin")
+    })
+  )
+
+  it.live("is given to nobody by default: whoever has none is told so, and not let in", () =>
+    Effect.gen(function* () {
+      const app = yield* start({ roles })
+      app.provider.behave.userinfo = (claims) => json({ ...claims, access: { roles: ["others"] } })
+      const browser = new Browser()
+      assertPage(yield* app.signIn(browser), 400, "Your account has no role here")
+      assert.strictEqual((yield* app.me(browser)).status, 401)
+    })
+  )
+})

@@ -29,6 +29,7 @@ const setup = Effect.gen(function* () {
     ...user,
     issuer: "https://provider.test",
     subject: "alice",
+    role: "admin",
     name: "ci",
     scopes: ["gateway"],
     reach: null,

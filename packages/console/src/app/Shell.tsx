@@ -4,6 +4,7 @@ import { Link, Outlet, useLocation } from "@tanstack/react-router"
 import { useEffect, useRef } from "react"
 import type { Me } from "./api/Client.ts"
 import { liveEdges, useFleet } from "./live/LiveEdges.ts"
+import { useMay } from "./session/May.ts"
 import { me, queryClient, signOut } from "./session/Session.ts"
 import { SignedOut } from "./session/SignedOut.tsx"
 import { explain, text } from "./text/Text.ts"
@@ -34,6 +35,7 @@ const SignedIn = (props: { readonly me: Me }) => {
   const { pathname } = useLocation()
   const main = useRef<HTMLElement>(null)
   const isFirst = useRef(true)
+  const isAdmin = useMay("admin")
   useEffect(() => {
     liveEdges.start()
     return () => liveEdges.stop()
@@ -60,9 +62,11 @@ const SignedIn = (props: { readonly me: Me }) => {
           <Link to="/" activeOptions={{ exact: true, includeSearch: false }}>
             {text.edges}
           </Link>
-          <Link to="/audit" activeOptions={{ includeSearch: false }}>
-            {text.audit}
-          </Link>
+          {isAdmin && (
+            <Link to="/audit" activeOptions={{ includeSearch: false }}>
+              {text.audit}
+            </Link>
+          )}
           <Link to="/sign-ins">{text.signIns}</Link>
         </nav>
         <Connection />

@@ -2,6 +2,7 @@ import { Context, DateTime, Effect, Layer, Option, type Redacted, Schema } from 
 import { Digest, SecureRandom } from "effect/crypto"
 import { AccessTokenId } from "../ids/AccessTokenId.ts"
 import { TenantId } from "../ids/TenantId.ts"
+import { Role } from "../sign-in/Role.ts"
 import { UserId } from "../ids/UserId.ts"
 import * as TypeId from "../ids/TypeId.ts"
 import * as Paged from "../Paged.ts"
@@ -34,6 +35,8 @@ export class AccessToken extends Schema.Class<AccessToken>("@edge-relay/domain/A
   /** Who the user is at the identity provider. */
   issuer: Schema.String,
   subject: Schema.String,
+  /** What that person may at most. */
+  role: Role,
   name: Schema.String,
   /** Sorted, each once. */
   scopes: Schema.Array(Scope),
@@ -52,12 +55,12 @@ export class AccessToken extends Schema.Class<AccessToken>("@edge-relay/domain/A
 
 export type NewAccessToken = Pick<
   AccessToken,
-  "tenantId" | "userId" | "issuer" | "subject" | "name" | "scopes" | "reach" | "expiresAt"
+  "tenantId" | "userId" | "issuer" | "subject" | "role" | "name" | "scopes" | "reach" | "expiresAt"
 >
 
 export type NewTerminal = Pick<
   AccessToken,
-  "tenantId" | "userId" | "issuer" | "subject" | "scopes" | "endsAt"
+  "tenantId" | "userId" | "issuer" | "subject" | "role" | "scopes" | "endsAt"
 > & {
   readonly terminal: typeof Terminal.Type
 }

@@ -7,6 +7,7 @@ import { AccessTokenId } from "../ids/AccessTokenId.ts"
 import { SignInSessionId } from "../ids/SignInSessionId.ts"
 import { TenantId } from "../ids/TenantId.ts"
 import { UserId } from "../ids/UserId.ts"
+import { NeededRole, Role } from "../sign-in/Role.ts"
 import { Authorization } from "./Authorization.ts"
 import { BodyRules, ChangeLimit, Conventions } from "./Conventions.ts"
 import {
@@ -30,6 +31,7 @@ export const Me = Schema.Struct({
     picture: Schema.NullOr(Schema.String)
   }),
   tenant: Schema.Struct({ id: TenantId }),
+  role: Role,
   session: Schema.NullOr(
     Schema.Struct({
       id: SignInSessionId,
@@ -115,6 +117,7 @@ export class AuthApi extends HttpApiGroup.make("auth")
     }),
     HttpApiEndpoint.delete("endOtherSessions", "/api/auth/sessions", { success: HttpApiSchema.NoContent })
   )
+  .annotateEndpoints(NeededRole, "viewer")
   .middleware(BodyRules)
   .middleware(ChangeLimit)
   .middleware(Authorization)

@@ -1,6 +1,6 @@
 import { HttpApiMiddleware } from "effect/http-api"
 import type { CurrentUser } from "../sign-in/CurrentUser.ts"
-import { CrossSite, InsufficientScope, StorageUnavailable, Unauthorized } from "./Problem.ts"
+import { CrossSite, Forbidden, InsufficientScope, StorageUnavailable, Unauthorized } from "./Problem.ts"
 
 /**
  * Asks for a signed-in session, or for a token that has what the endpoint's `TokenScope` names, and provides
@@ -9,5 +9,5 @@ import { CrossSite, InsufficientScope, StorageUnavailable, Unauthorized } from "
  */
 export class Authorization extends HttpApiMiddleware.Service<Authorization, { provides: CurrentUser }>()(
   "@edge-relay/domain/api/Authorization",
-  { error: [Unauthorized, CrossSite, InsufficientScope, StorageUnavailable] }
+  { error: [Unauthorized, CrossSite, InsufficientScope, Forbidden, StorageUnavailable] }
 ) {}

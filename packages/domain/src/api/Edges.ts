@@ -1,6 +1,7 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { HidesBeyondReach, TokenScope } from "../access-tokens/TokenScope.ts"
+import { NeededRole } from "../sign-in/Role.ts"
 import { EdgeId } from "../ids/EdgeId.ts"
 import { LocalServer } from "../tunnels/LocalServer.ts"
 import { Authorization } from "./Authorization.ts"
@@ -92,18 +93,23 @@ export class EdgesApi extends HttpApiGroup.make("edges")
       },
       success: Page(EdgeView)
     })
+      .annotate(NeededRole, "viewer")
       .annotate(TokenScope, "edges:read")
       .annotate(HidesBeyondReach, true),
     HttpApiEndpoint.get("events", "/api/edges/events", {
       headers: { "last-event-id": Schema.optionalKey(Schema.String.check(Schema.isMaxLength(128))) },
       success: HttpApiSchema.StreamSse({ events: EdgeEvent }),
       error: TooManyRequests
-    }).annotate(TokenScope, "edges:read"),
+    })
+      .annotate(NeededRole, "viewer")
+      .annotate(TokenScope, "edges:read"),
     HttpApiEndpoint.get("get", "/api/edges/:edgeId", {
       params,
       success: EdgeView,
       error: EdgeNotFound
-    }).annotate(TokenScope, "edges:read"),
+    })
+      .annotate(NeededRole, "viewer")
+      .annotate(TokenScope, "edges:read"),
     HttpApiEndpoint.patch("update", "/api/edges/:edgeId", {
       params,
       payload: Schema.Struct({
@@ -112,7 +118,9 @@ export class EdgesApi extends HttpApiGroup.make("edges")
       }),
       success: EdgeView,
       error: EdgeNotFound
-    }).annotate(TokenScope, "edges:write"),
+    })
+      .annotate(NeededRole, "operator")
+      .annotate(TokenScope, "edges:write"),
     HttpApiEndpoint.delete("remove", "/api/edges/:edgeId", {
       params,
       success: HttpApiSchema.NoContent,
@@ -122,12 +130,16 @@ export class EdgesApi extends HttpApiGroup.make("edges")
       params,
       success: EdgeSession,
       error: [EdgeNotFound, EdgeSessionNotFound]
-    }).annotate(TokenScope, "edges:read"),
+    })
+      .annotate(NeededRole, "viewer")
+      .annotate(TokenScope, "edges:read"),
     HttpApiEndpoint.post("disconnect", "/api/edges/:edgeId/disconnect", {
       params,
       success: HttpApiSchema.NoContent,
       error: [EdgeNotFound, EdgeSessionNotFound, Unavailable]
-    }).annotate(TokenScope, "edges:write"),
+    })
+      .annotate(NeededRole, "operator")
+      .annotate(TokenScope, "edges:write"),
     HttpApiEndpoint.post("rotateToken", "/api/edges/:edgeId/token/rotate", {
       params,
       success: Schema.Struct({ token: Schema.String }),
@@ -137,7 +149,9 @@ export class EdgesApi extends HttpApiGroup.make("edges")
       params,
       success: Schema.Struct({ items: Schema.Array(ForwardedRequest), nextCursor: Schema.Null }),
       error: EdgeNotFound
-    }).annotate(TokenScope, "edges:read")
+    })
+      .annotate(NeededRole, "viewer")
+      .annotate(TokenScope, "edges:read")
   )
   .middleware(BodyRules)
   .middleware(WithinReach)

@@ -55,6 +55,8 @@ export class InsufficientScope extends problem<InsufficientScope>()(
   403,
   "Insufficient scope"
 ) {}
+/** Somebody who is known, and whose role may not. */
+export class Forbidden extends problem<Forbidden>()("forbidden", 403, "Forbidden") {}
 export class CrossSite extends problem<CrossSite>()("cross_site", 403, "Cross-site request") {}
 
 // 404, 405

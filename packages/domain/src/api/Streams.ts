@@ -1,6 +1,7 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { TokenScope } from "../access-tokens/TokenScope.ts"
+import { NeededRole } from "../sign-in/Role.ts"
 import { EdgeId } from "../ids/EdgeId.ts"
 import {
   CrossSite,
@@ -10,6 +11,7 @@ import {
   EdgeRefused,
   EdgeReset,
   EdgeTimeout,
+  Forbidden,
   InsufficientScope,
   NotFound,
   StorageUnavailable,
@@ -33,6 +35,7 @@ export class StreamsApi extends HttpApiGroup.make("streams")
       error: [
         Unauthorized,
         InsufficientScope,
+        Forbidden,
         CrossSite,
         EdgeNotFound,
         NotFound,
@@ -45,7 +48,9 @@ export class StreamsApi extends HttpApiGroup.make("streams")
         StorageUnavailable,
         Unavailable
       ]
-    }).annotate(TokenScope, "forward")
+    })
+      .annotate(TokenScope, "forward")
+      .annotate(NeededRole, "operator")
   )
   .annotateMerge(
     OpenApi.annotations({

@@ -1,6 +1,7 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { TokenScope } from "../access-tokens/TokenScope.ts"
+import { NeededRole } from "../sign-in/Role.ts"
 import { Authorization } from "./Authorization.ts"
 import { BodyRules, Conventions } from "./Conventions.ts"
 import { Timestamp } from "./Timestamp.ts"
@@ -38,6 +39,7 @@ export class SystemApi extends HttpApiGroup.make("system")
       "edges:read"
     )
   )
+  .annotateEndpoints(NeededRole, "viewer")
   .middleware(BodyRules)
   .middleware(Authorization)
   .middleware(Conventions)

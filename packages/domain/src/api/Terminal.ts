@@ -1,6 +1,7 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { TokenScope } from "../access-tokens/TokenScope.ts"
+import { NeededRole } from "../sign-in/Role.ts"
 import { Authorization } from "./Authorization.ts"
 import { BodyRules, ChangeLimit, Conventions } from "./Conventions.ts"
 import { NewRequest } from "./Pairing.ts"
@@ -91,6 +92,7 @@ export class TerminalDecisionsApi extends HttpApiGroup.make("terminalDecisions")
       error: NotFound
     }).annotate(TokenScope, "any")
   )
+  .annotateEndpoints(NeededRole, "viewer")
   .middleware(BodyRules)
   .middleware(ChangeLimit)
   .middleware(Authorization)

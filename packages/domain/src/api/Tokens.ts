@@ -4,6 +4,7 @@ import { EdgeReach } from "../access-tokens/EdgeReach.ts"
 import { Scope } from "../access-tokens/Scope.ts"
 import { AccessTokenId } from "../ids/AccessTokenId.ts"
 import { EdgeId } from "../ids/EdgeId.ts"
+import { NeededRole } from "../sign-in/Role.ts"
 import { Authorization } from "./Authorization.ts"
 import { BodyRules, ChangeLimit, Conventions } from "./Conventions.ts"
 import { Label } from "./Edges.ts"
@@ -64,6 +65,7 @@ export class TokensApi extends HttpApiGroup.make("tokens")
       error: NotFound
     })
   )
+  .annotateEndpoints(NeededRole, "viewer")
   .middleware(BodyRules)
   .middleware(ChangeLimit)
   .middleware(Authorization)

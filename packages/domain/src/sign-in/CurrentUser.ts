@@ -2,6 +2,7 @@ import type { AccessToken } from "../access-tokens/AccessTokens.ts"
 import { SignInSessionId } from "../ids/SignInSessionId.ts"
 import { TenantId } from "../ids/TenantId.ts"
 import { UserId } from "../ids/UserId.ts"
+import type { Role } from "./Role.ts"
 import { Context, type DateTime } from "effect"
 
 /** What the provider says of somebody, and who that is here. */
@@ -14,6 +15,7 @@ export interface SignedInUser {
   readonly name: string | null
   readonly email: string | null
   readonly picture: string | null
+  readonly role: Role
 }
 
 /**

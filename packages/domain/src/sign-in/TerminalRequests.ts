@@ -1,6 +1,7 @@
 import { Context, DateTime, Effect, Layer, Option, Schema } from "effect"
 import { TenantId } from "../ids/TenantId.ts"
 import { TerminalRequestId } from "../ids/TerminalRequestId.ts"
+import { Role } from "./Role.ts"
 import { UserId } from "../ids/UserId.ts"
 import type { StorageUnavailable } from "../StorageUnavailable.ts"
 
@@ -23,7 +24,8 @@ export const Approver = Schema.Struct({
   tenantId: TenantId,
   userId: UserId,
   issuer: Schema.String,
-  subject: Schema.String
+  subject: Schema.String,
+  role: Role
 })
 export type Approver = typeof Approver.Type
 

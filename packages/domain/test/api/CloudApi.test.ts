@@ -65,6 +65,7 @@ describe("CloudApi", () => {
       new Problem.ExpiredToken({}),
       new Problem.Unauthorized({}),
       new Problem.InsufficientScope({}),
+      new Problem.Forbidden({}),
       new Problem.CrossSite({}),
       new Problem.NotFound({}),
       new Problem.EdgeNotFound({}),

@@ -25,6 +25,7 @@ const signedIn = Effect.gen(function* () {
     name: null,
     email: null,
     picture: null,
+    role: "admin",
     address: "127.0.0.1",
     userAgent: "test",
     createdAt: 0,

@@ -122,8 +122,8 @@ const layerPerson = HttpApiBuilder.group(
 
     const decide = (decision: "approved" | "denied", userCode: string) =>
       Effect.gen(function* () {
-        const { issuer, subject, tenantId, userId } = yield* CurrentUser
-        const approver = { issuer, subject, tenantId, userId }
+        const { issuer, role, subject, tenantId, userId } = yield* CurrentUser
+        const approver = { issuer, role, subject, tenantId, userId }
         yield* withUserCode(
           audited.together(
             ({ hostname }) => ({ action: `terminal.${decision}` as const, detail: hostname }),

@@ -31,7 +31,7 @@ export const layer = HttpApiBuilder.group(
     return handlers.handleAll({
       create: ({ payload: { edges, expiresInSeconds, name, scopes } }) =>
         Effect.gen(function* () {
-          const { issuer, subject, tenantId, userId } = yield* CurrentUser
+          const { issuer, role, subject, tenantId, userId } = yield* CurrentUser
           const { secret, token } = yield* audited.together(
             ({ token }) => ({ action: "access_token.created", detail: describe(token) }),
             tokens.create({
@@ -39,6 +39,7 @@ export const layer = HttpApiBuilder.group(
               userId,
               issuer,
               subject,
+              role,
               name,
               scopes,
               reach: edges === undefined ? null : { ids: edges.ids ?? [], labels: edges.labels ?? [] },

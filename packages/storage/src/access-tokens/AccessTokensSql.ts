@@ -12,6 +12,7 @@ import type { AccessTokenId } from "@edge-relay/domain/ids/AccessTokenId"
 import type { TenantId } from "@edge-relay/domain/ids/TenantId"
 import type { UserId } from "@edge-relay/domain/ids/UserId"
 import * as Secret from "@edge-relay/domain/Secret"
+import type { Role } from "@edge-relay/domain/sign-in/Role"
 import * as Paged from "@edge-relay/domain/Paged"
 import { Clock, DateTime, Effect, Layer, Option } from "effect"
 import { Digest, SecureRandom } from "effect/crypto"
@@ -25,6 +26,7 @@ interface Row {
   readonly user_id: UserId
   readonly issuer: string
   readonly subject: string
+  readonly role: Role
   readonly name: string
   readonly scopes: string
   readonly reach: string | null
@@ -46,6 +48,7 @@ const toToken = (row: Row): AccessToken =>
       userId: row.user_id,
       issuer: row.issuer,
       subject: row.subject,
+      role: row.role,
       name: row.name,
       scopes: JSON.parse(row.scopes),
       reach: row.reach === null ? null : JSON.parse(row.reach),
@@ -68,16 +71,16 @@ export const layer = Layer.effect(
     const { sql, run, transaction } = yield* Database
     const crypto = yield* Effect.context<SecureRandom.SecureRandom | Digest.Digest>()
     const columns = sql.literal(
-      "id, tenant_id, user_id, issuer, subject, name, scopes, reach, created_at, expires_at, ends_at, terminal_hostname, terminal_address, last_used_at, last_used_from"
+      "id, tenant_id, user_id, issuer, subject, role, name, scopes, reach, created_at, expires_at, ends_at, terminal_hostname, terminal_address, last_used_at, last_used_from"
     )
     const only = ([row]: ReadonlyArray<Row>) =>
       row === undefined ? Option.none() : Option.some(toToken(row))
 
     const insert = (token: AccessToken, hash: string, refreshHash: string | null) => {
       const reach = token.reach === null ? null : JSON.stringify(token.reach)
-      return sql`INSERT INTO access_tokens (id, tenant_id, user_id, issuer, subject, hash, name, scopes, reach,
+      return sql`INSERT INTO access_tokens (id, tenant_id, user_id, issuer, subject, role, hash, name, scopes, reach,
           created_at, expires_at, ends_at, terminal_hostname, terminal_address, refresh_hash)
-        VALUES (${token.id}, ${token.tenantId}, ${token.userId}, ${token.issuer}, ${token.subject}, ${hash},
+        VALUES (${token.id}, ${token.tenantId}, ${token.userId}, ${token.issuer}, ${token.subject}, ${token.role}, ${hash},
           ${token.name}, ${JSON.stringify(token.scopes)}, ${reach}, ${DateTime.toEpochMillis(token.createdAt)},
           ${DateTime.toEpochMillis(token.expiresAt)}, ${DateTime.toEpochMillis(token.endsAt)},
           ${token.terminal?.hostname ?? null}, ${token.terminal?.address ?? null}, ${refreshHash})`

@@ -5,6 +5,7 @@ import { auditActionNames } from "./migrations/AuditActionNames.ts"
 import { coreTables } from "./migrations/CoreTables.ts"
 import { signInLogouts } from "./migrations/SignInLogouts.ts"
 import { terminalSignInTables } from "./migrations/TerminalSignInTables.ts"
+import { roleColumns } from "./migrations/RoleColumns.ts"
 import { signInSessionTables } from "./migrations/SignInSessionTables.ts"
 
 /**
@@ -34,7 +35,8 @@ export const migrations: ReadonlyArray<Migration> = [
   { id: 3, name: "audit_action_names", up: auditActionNames },
   { id: 4, name: "access_token_tables", up: accessTokenTables },
   { id: 5, name: "sign_in_logouts", up: signInLogouts },
-  { id: 6, name: "terminal_sign_in_tables", up: terminalSignInTables }
+  { id: 6, name: "terminal_sign_in_tables", up: terminalSignInTables },
+  { id: 7, name: "role_columns", up: roleColumns }
 ]
 
 /** Of all that lock something in this database; any number of our own. */

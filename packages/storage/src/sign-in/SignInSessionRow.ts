@@ -1,5 +1,6 @@
 import type { SignInSessionId } from "@edge-relay/domain/ids/SignInSessionId"
 import type { TenantId } from "@edge-relay/domain/ids/TenantId"
+import type { Role } from "@edge-relay/domain/sign-in/Role"
 import type { UserId } from "@edge-relay/domain/ids/UserId"
 import type { PendingSignIn, SessionIdHash, SignInSession } from "@edge-relay/domain/sign-in/SignInSession"
 
@@ -17,6 +18,7 @@ export interface SessionRow {
   readonly name: string | null
   readonly email: string | null
   readonly picture: string | null
+  readonly role: Role
   readonly address: string
   readonly user_agent: string
   readonly created_at: number | bigint
@@ -47,6 +49,7 @@ export const toSession = (row: SessionRow): SignInSession => ({
   name: row.name,
   email: row.email,
   picture: row.picture,
+  role: row.role,
   address: row.address,
   userAgent: row.user_agent,
   createdAt: Number(row.created_at),
@@ -69,6 +72,7 @@ export const toRow = (session: SignInSession) => ({
   name: session.name,
   email: session.email,
   picture: session.picture,
+  role: session.role,
   address: session.address,
   user_agent: session.userAgent,
   created_at: session.createdAt,

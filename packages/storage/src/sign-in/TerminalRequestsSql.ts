@@ -1,5 +1,6 @@
 import type { TenantId } from "@edge-relay/domain/ids/TenantId"
 import type { TerminalRequestId } from "@edge-relay/domain/ids/TerminalRequestId"
+import type { Role } from "@edge-relay/domain/sign-in/Role"
 import type { UserId } from "@edge-relay/domain/ids/UserId"
 import { TerminalRequest, TerminalRequests } from "@edge-relay/domain/sign-in/TerminalRequests"
 import { DateTime, Effect, Layer, Option } from "effect"
@@ -21,6 +22,7 @@ interface PolledRow extends RequestRow {
   readonly user_id: UserId | null
   readonly issuer: string | null
   readonly subject: string | null
+  readonly role: Role | null
   readonly last_polled_at: number | bigint | null
   readonly interval_seconds: number | bigint
 }
@@ -34,10 +36,10 @@ const toRequest = (row: RequestRow): TerminalRequest =>
     expiresAt: DateTime.makeUnsafe(Number(row.expires_at))
   })
 
-const toApprover = ({ issuer, subject, tenant_id: tenantId, user_id: userId }: PolledRow) =>
-  tenantId === null || userId === null || issuer === null || subject === null
+const toApprover = ({ issuer, role, subject, tenant_id: tenantId, user_id: userId }: PolledRow) =>
+  tenantId === null || userId === null || issuer === null || subject === null || role === null
     ? null
-    : { tenantId, userId, issuer, subject }
+    : { tenantId, userId, issuer, subject, role }
 
 export const layer = Layer.effect(
   TerminalRequests,
@@ -72,7 +74,8 @@ export const layer = Layer.effect(
         const rows = yield* run(
           "TerminalRequests.decide",
           sql`UPDATE terminal_requests SET decision = ${decision}, tenant_id = ${approver.tenantId},
-              user_id = ${approver.userId}, issuer = ${approver.issuer}, subject = ${approver.subject}
+              user_id = ${approver.userId}, issuer = ${approver.issuer}, subject = ${approver.subject},
+              role = ${approver.role}
             WHERE id = ${id} AND decision IS NULL AND ${isLive(now)} RETURNING id`
         )
         return rows.length > 0
@@ -81,7 +84,7 @@ export const layer = Layer.effect(
       findByDevice: Effect.fn("TerminalRequests.findByDevice")(function* (deviceCodeHash) {
         const [row] = yield* run(
           "TerminalRequests.findByDevice",
-          sql<PolledRow>`SELECT ${columns}, decision, tenant_id, user_id, issuer, subject, last_polled_at,
+          sql<PolledRow>`SELECT ${columns}, decision, tenant_id, user_id, issuer, subject, role, last_polled_at,
               interval_seconds
             FROM terminal_requests WHERE device_hash = ${deviceCodeHash}`
         )

@@ -95,6 +95,7 @@ describe("SignInSessions in SQL", () => {
         name: null,
         email: null,
         picture: null,
+        role: "admin",
         address: "192.0.2.7",
         userAgent: "",
         createdAt: 0,

@@ -12,6 +12,7 @@ import * as MemoryStorage from "@edge-relay/domain/MemoryStorage"
 import type { SessionSummary } from "@edge-relay/domain/tunnels/SessionStore"
 import { TokenId } from "@edge-relay/domain/ids/TokenId"
 import { SessionTokens } from "@edge-relay/domain/tunnels/SessionTokens"
+import type { Role } from "@edge-relay/domain/sign-in/Role"
 import type { SignInSession } from "@edge-relay/domain/sign-in/SignInSession"
 import { SignInSessions } from "@edge-relay/domain/sign-in/SignInSessions"
 import * as SignInSessionsMemory from "@edge-relay/domain/sign-in/SignInSessionsMemory"
@@ -47,7 +48,10 @@ export class TestApi extends Context.Service<
     readonly audit: AuditLog["Service"]
     readonly tokens: SessionTokens["Service"]
     readonly sessions: SignInSessions["Service"]
-    readonly signIn: (name: string, options?: { readonly expiresInMillis?: number }) => Effect.Effect<Person>
+    readonly signIn: (
+      name: string,
+      options?: { readonly expiresInMillis?: number; readonly role?: Role }
+    ) => Effect.Effect<Person>
     /** An edge of that tenant, online. */
     readonly connect: (
       tenantId: TenantId,
@@ -207,6 +211,7 @@ const make = Effect.gen(function* () {
       name,
       email: null,
       picture: null,
+      role: options?.role ?? "admin",
       address: "127.0.0.1",
       userAgent: "test",
       createdAt: now,

@@ -1,6 +1,7 @@
 import * as AuthHttp from "@edge-relay/auth/sign-in/AuthHttp"
 import * as AuthorizationLayer from "@edge-relay/auth/session/AuthorizationLayer"
 import type { ClientAuth } from "@edge-relay/auth/provider/ClientAuth"
+import type { RoleRules } from "@edge-relay/auth/provider/RoleClaim"
 import { Oidc } from "@edge-relay/auth/provider/Oidc"
 import { SessionCheck } from "@edge-relay/auth/session/SessionCheck"
 import { ServiceTokens } from "@edge-relay/auth/tokens/ServiceTokens"
@@ -41,6 +42,7 @@ export interface TestServerOptions extends Omit<SignInOptions, "publicUrl"> {
   readonly clientKey?: string
   readonly scopes?: string
   readonly tenantClaim?: string
+  readonly roles?: RoleRules
   /** Accepts the provider's access tokens for it. */
   readonly serviceAudience?: string
   readonly sessionKeys?: ReadonlyArray<Redacted.Redacted<Uint8Array>>
@@ -104,6 +106,7 @@ const serveWith = Effect.fnUntraced(function* (
     clientKey: options.clientKey === undefined ? undefined : Redacted.make(options.clientKey),
     scopes: options.scopes ?? "openid profile email",
     tenantClaim: options.tenantClaim,
+    roles: options.roles,
     publicUrl: origin,
     timeoutSeconds: options.timeoutSeconds,
     clockToleranceSeconds: options.clockToleranceSeconds

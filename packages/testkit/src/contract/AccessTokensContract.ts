@@ -17,6 +17,7 @@ const create = Effect.fnUntraced(function* (
     ...user,
     issuer: "https://provider.test",
     subject: "alice",
+    role: "operator",
     name: "ci",
     scopes: ["gateway", "edges:read"],
     reach: null,

@@ -2,6 +2,7 @@ import { type Scope } from "@edge-relay/domain/access-tokens/Scope"
 import { TokenScope } from "@edge-relay/domain/access-tokens/TokenScope"
 import { Authorization } from "@edge-relay/domain/api/Authorization"
 import { PublicApi } from "@edge-relay/domain/api/CloudApi"
+import { NeededRole, type Role } from "@edge-relay/domain/sign-in/Role"
 import { assert } from "@effect/vitest"
 import { Context, Effect, Schema } from "effect"
 import { type Answer, type Ask, ask } from "../api/TestApi.ts"
@@ -20,6 +21,7 @@ export interface Endpoint {
   readonly isPublic: boolean
   /** What a token needs to call it. */
   readonly scope: Scope | "any" | "none"
+  readonly role: Role
 }
 
 export const mounted = "/api/edges/:edgeId/"
@@ -28,6 +30,8 @@ export const endpoints: ReadonlyArray<Endpoint> = Object.values(PublicApi.groups
   Object.values(group.endpoints).map((endpoint) => {
     const method = String(endpoint.method)
     const isOurs = endpoint.middlewares.has(Authorization)
+    const isMounted = !isOurs && endpoint.path.startsWith(mounted)
+    const isStream = isMounted && endpoint.path.includes("/services/")
     const scope = Context.get(endpoint.annotations, TokenScope)
     return {
       name: `${method} ${endpoint.path}`,
@@ -35,6 +39,12 @@ export const endpoints: ReadonlyArray<Endpoint> = Object.values(PublicApi.groups
       path: endpoint.path,
       // What is an edge's has no middleware of ours: the gateway asks.
       isPublic: !isOurs && !endpoint.path.startsWith(mounted),
+      role:
+        isMounted && !isStream
+          ? method === "GET"
+            ? "viewer"
+            : "operator"
+          : Context.get(endpoint.annotations, NeededRole),
       scope: scope === "none" && !isOurs && endpoint.path.startsWith(mounted) ? "gateway" : scope
     }
   })

@@ -45,6 +45,7 @@ const newSession = Effect.fnUntraced(function* (overrides: Partial<NewSignInSess
     name: "Alice O'Hara",
     email: null,
     picture: null,
+    role: "admin",
     address: "192.0.2.7",
     userAgent: "a browser",
     createdAt,

@@ -11,7 +11,12 @@ const absolute = Duration.days(7)
 const setup = Effect.gen(function* () {
   const signIn = yield* TerminalSignIn
   const tokens = yield* AccessTokens
-  const user = { ...(yield* newUser), issuer: "https://provider.test", subject: "alice" }
+  const user = {
+    ...(yield* newUser),
+    issuer: "https://provider.test",
+    subject: "alice",
+    role: "operator" as const
+  }
   const begun = yield* signIn.begin({ hostname: "laptop", address: "192.0.2.7" })
   /** Why a poll gives nothing. */
   const refusal = Effect.map(Effect.flip(signIn.poll(begun.deviceCode)), (error) =>
@@ -36,8 +41,8 @@ export const suite = (name: string, it: It) =>
         assert.strictEqual((yield* signIn.request(typed)).hostname, "laptop")
         yield* TestClock.adjust("5 seconds")
         const { token } = yield* approved
-        const { issuer, subject, tenantId, terminal, userId } = token
-        assert.deepStrictEqual({ issuer, subject, tenantId, userId }, user)
+        const { issuer, role, subject, tenantId, terminal, userId } = token
+        assert.deepStrictEqual({ issuer, role, subject, tenantId, userId }, user)
         assert.deepStrictEqual(terminal, { hostname: "laptop", address: "192.0.2.7" })
         assert.strictEqual(yield* refusal, "expired_token")
         assert.strictEqual((yield* Effect.flip(signIn.request(begun.userCode)))._tag, "CodeNotOpen")

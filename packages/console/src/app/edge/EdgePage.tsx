@@ -1,3 +1,4 @@
+import { useMay } from "../session/May.ts"
 import { useQuery } from "@tanstack/react-query"
 import { Link, useNavigate, useParams } from "@tanstack/react-router"
 import { useMemo, useState } from "react"
@@ -57,21 +58,25 @@ const Known = ({ edge }: { readonly edge: Edge }) => {
   useFigures(useMemo(() => [edge], [edge]))
   const params = { edgeId: edge.id }
   const close = () => setQuestion(undefined)
+  const isOperator = useMay("operator")
+  const isAdmin = useMay("admin")
 
   return (
     <Page
       title={edge.name}
       beside={
-        <button
-          type="button"
-          className="quiet"
-          onClick={() => {
-            setName(edge.name)
-            setQuestion("rename")
-          }}
-        >
-          {text.rename}
-        </button>
+        isOperator && (
+          <button
+            type="button"
+            className="quiet"
+            onClick={() => {
+              setName(edge.name)
+              setQuestion("rename")
+            }}
+          >
+            {text.rename}
+          </button>
+        )
       }
     >
       <p className="row">
@@ -96,31 +101,37 @@ const Known = ({ edge }: { readonly edge: Edge }) => {
 
       <EdgeFacts edge={edge} />
 
-      <section aria-labelledby="dangerous">
-        <h2 id="dangerous">{text.dangerous}</h2>
-        <div className="row">
-          {edge.online && (
-            <button
-              type="button"
-              className="quiet"
-              onClick={() =>
-                void attempt(async () => {
-                  await call("POST /api/edges/:edgeId/disconnect", { params })
-                  tellDone(text.disconnected)
-                })
-              }
-            >
-              {text.disconnect}
-            </button>
-          )}
-          <button type="button" className="quiet" onClick={() => setQuestion("rotate")}>
-            {text.rotate}
-          </button>
-          <button type="button" className="quiet danger" onClick={() => setQuestion("remove")}>
-            {text.remove}
-          </button>
-        </div>
-      </section>
+      {isOperator && (
+        <section aria-labelledby="dangerous">
+          <h2 id="dangerous">{text.dangerous}</h2>
+          <div className="row">
+            {edge.online && (
+              <button
+                type="button"
+                className="quiet"
+                onClick={() =>
+                  void attempt(async () => {
+                    await call("POST /api/edges/:edgeId/disconnect", { params })
+                    tellDone(text.disconnected)
+                  })
+                }
+              >
+                {text.disconnect}
+              </button>
+            )}
+            {isAdmin && (
+              <>
+                <button type="button" className="quiet" onClick={() => setQuestion("rotate")}>
+                  {text.rotate}
+                </button>
+                <button type="button" className="quiet danger" onClick={() => setQuestion("remove")}>
+                  {text.remove}
+                </button>
+              </>
+            )}
+          </div>
+        </section>
+      )}
 
       {question === "rename" && (
         <FormDialog

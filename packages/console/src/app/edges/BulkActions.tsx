@@ -1,3 +1,4 @@
+import { useMay } from "../session/May.ts"
 import { useState } from "react"
 import { call, type Edge } from "../api/Client.ts"
 import { liveEdges } from "../live/LiveEdges.ts"
@@ -20,6 +21,9 @@ export const BulkActions = (props: { readonly edges: ReadonlyArray<Edge>; readon
     setLabel("")
   }
 
+  const isOperator = useMay("operator")
+  const isAdmin = useMay("admin")
+
   const relabel = async (change: (labels: ReadonlyArray<string>) => ReadonlyArray<string>) => {
     const changed = await forEach(edges, async ({ id, labels }) => {
       const body = { labels: change(labels) }
@@ -31,23 +35,31 @@ export const BulkActions = (props: { readonly edges: ReadonlyArray<Edge>; readon
   return (
     <div className="row bulk" role="group" aria-label={text.actionsFor}>
       <strong>{text.chosen(count)}</strong>
-      <button type="button" className="quiet" onClick={() => setQuestion("addLabel")}>
-        {text.addLabel}
-      </button>
-      <button
-        type="button"
-        className="quiet"
-        disabled={edges.every(({ labels }) => labels.length === 0)}
-        onClick={() => setQuestion("removeLabel")}
-      >
-        {text.removeLabel}
-      </button>
-      <button type="button" className="quiet" onClick={() => setQuestion("rotate")}>
-        {text.rotateTokens}
-      </button>
-      <button type="button" className="quiet danger" onClick={() => setQuestion("remove")}>
-        {text.remove}
-      </button>
+      {isOperator && (
+        <>
+          <button type="button" className="quiet" onClick={() => setQuestion("addLabel")}>
+            {text.addLabel}
+          </button>
+          <button
+            type="button"
+            className="quiet"
+            disabled={edges.every(({ labels }) => labels.length === 0)}
+            onClick={() => setQuestion("removeLabel")}
+          >
+            {text.removeLabel}
+          </button>
+        </>
+      )}
+      {isAdmin && (
+        <>
+          <button type="button" className="quiet" onClick={() => setQuestion("rotate")}>
+            {text.rotateTokens}
+          </button>
+          <button type="button" className="quiet danger" onClick={() => setQuestion("remove")}>
+            {text.remove}
+          </button>
+        </>
+      )}
       <button type="button" className="quiet" onClick={onClear}>
         {text.clearSelection}
       </button>

@@ -1,3 +1,4 @@
+import { useMay } from "../session/May.ts"
 import { Link, useNavigate, useSearch } from "@tanstack/react-router"
 import { lazy, Suspense, useMemo, useRef, useState } from "react"
 import type { Edge } from "../api/Client.ts"
@@ -15,6 +16,7 @@ export const EdgesPage = () => {
   const query: EdgeQuery = useSearch({ from: "/" })
   const navigate = useNavigate()
   const fleet = useFleet()
+  const isAdmin = useMay("admin")
   const shown = useShown(fleet.edges, query)
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set())
   const change = (next: Partial<EdgeQuery>) =>
@@ -27,9 +29,11 @@ export const EdgesPage = () => {
     <Page
       title={text.edges}
       beside={
-        <Link to="/pair" className="button">
-          {text.pair}
-        </Link>
+        isAdmin && (
+          <Link to="/pair" className="button">
+            {text.pair}
+          </Link>
+        )
       }
     >
       {count === 0 ? (
