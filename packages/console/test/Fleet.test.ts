@@ -1,6 +1,7 @@
 import { assert, describe, layer } from "@effect/vitest"
 import { edgeRow, openLink } from "@edge-relay/testkit/ConsolePage"
 import { TestApi } from "@edge-relay/testkit/api/TestApi"
+import { until } from "@edge-relay/testkit/Program"
 import { startRelay } from "@edge-relay/testkit/TcpRelay"
 import { Effect } from "effect"
 import { readFile } from "node:fs/promises"
@@ -260,6 +261,36 @@ describe.skipIf(!isThere)("in Chromium", () => {
             `/api/auth/login?returnTo=${encodeURIComponent(path)}`
           )
           assert.strictEqual(new URL(other.page.url()).pathname, path)
+          assert.deepStrictEqual(complaints, [])
+        })
+      })
+    )
+
+    it.effect("makes an access token that works, shows it once, and revokes it", () =>
+      Effect.gen(function* () {
+        const { alice, open, url } = yield* begin(["press"])
+        yield* Effect.promise(async () => {
+          const { complaints, page } = await open(alice, "/tokens")
+          await page.getByText("There is no token yet.").waitFor()
+          await page.getByRole("button", { name: "Make a token" }).click()
+          const dialog = page.getByRole("dialog")
+          await dialog.getByLabel("Name").fill("nightly")
+          await dialog.getByLabel("pair edges").check()
+          await dialog.getByRole("button", { name: "Make a token" }).click()
+          const token = (await page.getByText(/^er[a-z]*_/).textContent()) ?? ""
+          const status = async () =>
+            (await fetch(`${url}/api/edges`, { headers: { authorization: `Bearer ${token}` } })).status
+          assert.strictEqual(await status(), 200)
+          await page.getByRole("button", { name: "Close" }).click()
+          const row = page.getByRole("row", { name: "nightly" })
+          await row.getByText("read edges, pair edges").waitFor()
+          assert.strictEqual(await page.getByText(token).count(), 0)
+          await row.getByRole("button", { name: "Revoke nightly" }).click()
+          await dialog.getByRole("button", { name: "Revoke" }).click()
+          await page.getByText("nightly was revoked.").waitFor()
+          await page.getByText("There is no token yet.").waitFor()
+          // Servers remember a token for a moment.
+          await until(status, (one) => one === 401)
           assert.deepStrictEqual(complaints, [])
         })
       })

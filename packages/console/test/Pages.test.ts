@@ -17,6 +17,7 @@ const pages = (edgeId: string, userCode: string) =>
     { name: "pairing request", path: `/pair?code=${userCode}`, ready: "main dl" },
     { name: "no such request", path: "/pair?code=BCDF-2345", ready: ".notice.failed" },
     { name: "audit", path: "/audit", ready: "tbody tr" },
+    { name: "tokens", path: "/tokens", ready: "tbody tr" },
     { name: "sign-ins", path: "/sign-ins", ready: "tbody tr" }
   ] as const
 
@@ -33,6 +34,8 @@ const begin = Effect.gen(function* () {
   const { json } = yield* ask(`${api.url}/api/pairing/requests`, { method: "POST", body })
   const { userCode } = json as { readonly userCode: string }
   yield* ask(`${api.url}/api/pairing/codes`, { method: "POST", cookie, body: { name: "third" } })
+  const token = { name: "ci", scopes: ["edges:read", "gateway"], expiresInSeconds: 3600 }
+  yield* ask(`${api.url}/api/tokens`, { method: "POST", cookie, body: token })
   return { alice, open, pages: pages(press.id, userCode) }
 })
 
@@ -50,7 +53,7 @@ const findings = async (page: Page): Promise<ReadonlyArray<string>> => {
 /** What changes from run to run: codes, ids, times. */
 const settle = (snapshot: string): string =>
   snapshot
-    .replaceAll(/(edge|sess|code|tok|user)_[0-9a-z]{26}/g, "$1_ID")
+    .replaceAll(/(edge|sess|code|tok|user|pat)_[0-9a-z]{26}/g, "$1_ID")
     .replaceAll(/alice-[0-9a-f-]{36}/g, "alice")
     .replaceAll(/\b[A-Z2-9]{4}-[A-Z2-9]{4}\b/g, "CODE")
     .replaceAll(/[A-Z][a-z]{2} \d{1,2}, \d{4}, \d{1,2}:\d\d:\d\d\s[AP]M/g, "MOMENT")

@@ -71,6 +71,11 @@ const routes = [
     getParentRoute: () => root,
     path: "/sign-ins",
     component: lazyRouteComponent(() => import("./sign-ins/SignInsPage.tsx"), "SignInsPage")
+  }),
+  createRoute({
+    getParentRoute: () => root,
+    path: "/tokens",
+    component: lazyRouteComponent(() => import("./tokens/TokensPage.tsx"), "TokensPage")
   })
 ] as const
 

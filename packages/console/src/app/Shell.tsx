@@ -68,6 +68,7 @@ const SignedIn = (props: { readonly me: Me }) => {
             </Link>
           )}
           <Link to="/sign-ins">{text.signIns}</Link>
+          <Link to="/tokens">{text.tokens}</Link>
         </nav>
         <Connection />
         <Account me={props.me} />

@@ -7,7 +7,16 @@ import * as Routes from "@edge-relay/server-kit/Routes"
  */
 
 /** Beside the contract: documents, the console's pages and files. `*` stands for one segment. */
-export const pages = ["/", "/pair", "/terminal", "/edges", "/edges/*", "/audit", "/sign-ins"] as const
+export const pages = [
+  "/",
+  "/pair",
+  "/terminal",
+  "/edges",
+  "/edges/*",
+  "/audit",
+  "/sign-ins",
+  "/tokens"
+] as const
 export const files = ["/favicon.svg", "/assets/*"] as const
 export const documents = ["/openapi.json", "/docs", "/install.sh", "/downloads", "/downloads/*"] as const
 

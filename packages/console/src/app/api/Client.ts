@@ -46,6 +46,7 @@ export type Edge = Output<"GET /api/edges/:edgeId">
 export type Me = Output<"GET /api/auth/me">
 export type SignIn = Output<"GET /api/auth/sessions">["items"][number]
 export type AuditEvent = Output<"GET /api/audit">["items"][number]
+export type AccessToken = Output<"GET /api/tokens">["items"][number]
 export type NewCode = Output<"POST /api/pairing/codes">
 export type PairingRequest = Output<"GET /api/pairing/requests/:userCode">
 

@@ -22,6 +22,7 @@ const millis = new Intl.NumberFormat(locale, {
 })
 const moments = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "medium" })
 const times = new Intl.DateTimeFormat(locale, { timeStyle: "short" })
+const days = new Intl.NumberFormat(locale, { style: "unit", unit: "day", unitDisplay: "long" })
 const relative = new Intl.RelativeTimeFormat(locale, { numeric: "auto", style: "short" })
 const byteUnits = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"] as const
 const bytesIn = byteUnits.map(
@@ -37,6 +38,7 @@ const bytesIn = byteUnits.map(
 
 export const formatNumber = (value: number): string => numbers.format(value)
 export const formatMillis = (value: number): string => millis.format(value)
+export const formatDays = (value: number): string => days.format(value)
 /** A date with its time, in this browser's time zone. */
 export const formatMoment = (iso: string): string => moments.format(new Date(iso))
 /** The time of the day. */
