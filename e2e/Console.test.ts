@@ -53,7 +53,7 @@ describe.skipIf(chromiumPath === undefined)("the console in Chromium", () => {
       assert.strictEqual(await page.getByRole("table", { name: "Edges" }).getByRole("row").count(), 2)
 
       const code = await ConsolePage.makeCode(page, "<b>second</b>")
-      await page.getByText(`edge-relay pair ${code} --url ${at.api}`, { exact: true }).waitFor()
+      await page.getByText(`npm run agent -- pair ${code} --url ${at.api}`, { exact: true }).waitFor()
       await page.getByRole("img", { name: "QR code of the command" }).waitFor()
       await page
         .getByRole("timer")
