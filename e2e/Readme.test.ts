@@ -9,7 +9,7 @@ import { root } from "@edge-relay/testkit/Program"
 const readme = readFileSync(`${root}README.md`, "utf8")
 const scripts: Record<string, string> = JSON.parse(readFileSync(`${root}package.json`, "utf8")).scripts
 const ci = readFileSync(`${root}.ci/run`, "utf8")
-const tests = ["Start", "OneServer", "TwoServers", "Console", "Agent"].map((name) =>
+const tests = ["Start", "OneServer", "TwoServers", "Console", "Agent", "Build"].map((name) =>
   readFileSync(`${root}e2e/${name}.test.ts`, "utf8")
 )
 const support = readFileSync(`${root}packages/testkit/src/RelaySystem.ts`, "utf8")

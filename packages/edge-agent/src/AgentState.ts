@@ -1,5 +1,5 @@
 import { EdgeId } from "@edge-relay/domain/ids/EdgeId"
-import { Context, Effect, FileSystem, Layer, Path, Schema } from "effect"
+import { Context, Effect, FileSystem, Layer, Option, Path, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 import * as Hex from "effect/encoding/Hex"
 
@@ -43,6 +43,8 @@ export class AgentState extends Context.Service<
     /** Fails where a write would; writes nothing. For before what can be done only once. */
     readonly checkWritable: Effect.Effect<void, StateUnusable>
     readonly write: (credentials: Credentials) => Effect.Effect<void, StateUnusable>
+    /** The machine is paired no longer. */
+    readonly remove: Effect.Effect<void, StateUnusable>
   }
 >()("@edge-relay/edge-agent/AgentState") {
   static readonly layer = (folder: string) =>
@@ -63,6 +65,12 @@ export class AgentState extends Context.Service<
                 : Effect.fail(unusable(`cannot be written (${error.reason._tag})`))
             })
           )
+        /** What root writes is for the agent, which runs as whom the folder belongs to. */
+        const giveToOwner = Effect.fnUntraced(function* (temporary: string) {
+          if (process.getuid?.() !== 0) return
+          const { gid, uid } = yield* fs.stat(folder)
+          if (Option.isSome(uid) && Option.isSome(gid)) yield* fs.chown(temporary, uid.value, gid.value)
+        })
         return AgentState.of({
           folder,
           file,
@@ -77,6 +85,9 @@ export class AgentState extends Context.Service<
               Effect.mapError(decode(text), () => unusable("is damaged: pair this machine again"))
             )
           ),
+          remove: Effect.mapError(fs.remove(file, { force: true }), (error) =>
+            unusable(`cannot be removed (${error.reason._tag})`)
+          ),
           write: Effect.fn("AgentState.write")(function* (credentials) {
             const suffix = Hex.encode(yield* random.randomBytes(6))
             const temporary = `${file}.${suffix}`
@@ -88,6 +99,7 @@ export class AgentState extends Context.Service<
               yield* handle.sync
             }).pipe(
               Effect.scoped,
+              Effect.andThen(giveToOwner(temporary)),
               Effect.andThen(fs.rename(temporary, file)),
               Effect.tapError(() => Effect.ignore(fs.remove(temporary))),
               Effect.mapError((error) => unusable(`cannot be written (${error.reason._tag})`))

@@ -1,10 +1,10 @@
 import { Credentials as Granted, EdgePairingApi, NewRequest } from "@edge-relay/domain/api/Pairing"
-import { Context, Duration, Effect, Layer, Schema } from "effect"
+import { Context, Duration, Effect, Layer, Redacted, Schema } from "effect"
 import { HttpClient, HttpClientRequest } from "effect/http"
 import { HttpApi, HttpApiClient } from "effect/http-api"
 import * as NetworkProblem from "./NetworkProblem.ts"
 
-/** How an edge asks the cloud for its credentials, before it has any. */
+/** How an edge asks the cloud for its credentials, and gives them up. */
 
 /** The cloud said no, or could not be asked. The message is for a person. */
 export class PairingFailed extends Schema.TaggedError<PairingFailed>()("PairingFailed", {
@@ -27,6 +27,8 @@ export class Pairing extends Context.Service<
     }) => Effect.Effect<typeof NewRequest.Type, PairingFailed>
     /** Polls until somebody has decided (RFC 8628 §3.4 and §3.5). */
     readonly wait: (request: typeof NewRequest.Type) => Effect.Effect<Granted, PairingFailed>
+    /** Ends the token at the cloud, which removes the edge. One that has ended already is no error. */
+    readonly unpair: (token: Redacted.Redacted<string>) => Effect.Effect<void, PairingFailed>
   }
 >()("@edge-relay/edge-agent/Pairing") {
   static readonly layer = (cloudUrl: URL) =>
@@ -59,7 +61,9 @@ export class Pairing extends Context.Service<
         return Pairing.of({
           exchange: (payload) => Effect.mapError(api.exchange({ payload }), explain(cloudUrl)),
           begin: (payload) => Effect.mapError(api.beginRequest({ payload }), explain(cloudUrl)),
-          wait: (request) => poll(request, request.interval)
+          wait: (request) => poll(request, request.interval),
+          unpair: (token) =>
+            Effect.mapError(api.unpair({ payload: { token: Redacted.value(token) } }), explain(cloudUrl))
         })
       })
     )

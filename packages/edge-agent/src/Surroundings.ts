@@ -6,4 +6,6 @@ export interface Surroundings {
   /** How this program is started again by systemd: one executable, or Node and a script. */
   readonly program: ReadonlyArray<string>
   readonly isRoot: boolean
+  /** Whether systemd is this machine's service manager, as sd_booted(3) finds out. */
+  readonly isBooted: boolean
 }

@@ -3,6 +3,7 @@ import { tuneHeap } from "@edge-relay/server-kit/HeapTuning"
 import { NodeCrypto, NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Cause, Effect, Exit, Layer, Logger } from "effect"
 import { CliOutput, Command } from "effect/cli"
+import { existsSync } from "node:fs"
 import { homedir } from "node:os"
 import { isSea } from "node:sea"
 import { fileURLToPath } from "node:url"
@@ -20,7 +21,8 @@ const command = EdgeRelayCommand.make({
   environment: process.env,
   home: homedir(),
   program: isSea() ? [process.execPath] : [process.execPath, fileURLToPath(import.meta.url)],
-  isRoot: process.getuid?.() === 0
+  isRoot: process.getuid?.() === 0,
+  isBooted: existsSync("/run/systemd/system")
 })
 
 NodeRuntime.runMain(

@@ -90,10 +90,10 @@ describe("edge-relay run", () => {
   )
 
   it.live(
-    "offers other services while it runs, without breaking what is open",
+    "offers other services while it runs; streams of those that are gone end after the grace, and no others",
     () =>
       Effect.gen(function* () {
-        const { local, pairAs, proxy, state } = yield* start()
+        const { local, pairAs, proxy, state } = yield* start("--grace", "1")
         const stream = yield* open(proxy)
         yield* pairAs(1, { echo: `tcp://127.0.0.1:${local.port}` })
         yield* eventuallyEffect(
@@ -111,6 +111,9 @@ describe("edge-relay run", () => {
           "no such service",
           Effect.map(Effect.result(open(proxy, "echo")), ({ _tag }) => _tag === "Failure")
         )
+        yield* Effect.promise(() => closed(other))
+        stream.write("still")
+        assert.strictEqual(String(yield* Effect.promise(() => readExactly(stream, 5))), "still")
       }),
     60_000
   )

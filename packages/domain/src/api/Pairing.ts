@@ -70,7 +70,7 @@ export const PairingRequest = Schema.Struct({
   expiresAt: Timestamp
 }).annotate({ identifier: "PairingRequest" })
 
-/** What an edge calls before it has a token. */
+/** What an edge calls before it has a token, and to give it up. */
 export class EdgePairingApi extends HttpApiGroup.make("edgePairing")
   .add(
     HttpApiEndpoint.post("exchange", "/api/pairing/exchange", {
@@ -93,7 +93,18 @@ export class EdgePairingApi extends HttpApiGroup.make("edgePairing")
       }),
       success: Credentials,
       error: [AuthorizationPending, SlowDown, AccessDenied, ExpiredToken, TooManyRequests, StorageUnavailable]
-    })
+    }),
+    HttpApiEndpoint.post("unpair", "/api/pairing/unpair", {
+      payload: Schema.Struct({ token: Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(128)) }),
+      success: HttpApiSchema.NoContent,
+      error: [TooManyRequests, StorageUnavailable]
+    }).annotateMerge(
+      OpenApi.annotations({
+        summary: "Ends a session token and removes its edge",
+        description:
+          "What a machine says that is to be reached no more. A token that is unknown or has ended already is no error (as in RFC 7009 §2.2)."
+      })
+    )
   )
   .middleware(BodyRules)
   .middleware(Conventions)

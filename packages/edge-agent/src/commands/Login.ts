@@ -27,7 +27,15 @@ export const make = ({ environment, home }: Surroundings) =>
       yield* LoginFile.write(folder, login)
       yield* Console.log(`Signed in to ${cloud.url.origin} until ${login.endsAt}.`)
     })
-  ).pipe(Command.withDescription("Sign in from this terminal, by approving it in a browser"))
+  ).pipe(
+    Command.withDescription("Sign in from this terminal, by approving it in a browser"),
+    Command.withExamples([
+      {
+        command: "edge-relay login --url https://relay.example.com",
+        description: "Then forward, connect, ssh"
+      }
+    ])
+  )
 
 /** `edge-relay logout` */
 export const makeLogout = ({ environment, home }: Surroundings) =>
@@ -50,4 +58,7 @@ export const makeLogout = ({ environment, home }: Surroundings) =>
       )
       yield* Console.log(`Signed out of ${login.cloudUrl}.`)
     })
-  ).pipe(Command.withDescription("End the sign-in of this terminal, here and in the cloud"))
+  ).pipe(
+    Command.withDescription("End the sign-in of this terminal, here and in the cloud"),
+    Command.withExamples([{ command: "edge-relay logout", description: "On a machine that you leave" }])
+  )

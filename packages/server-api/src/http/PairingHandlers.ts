@@ -14,11 +14,12 @@ import { Downloads, hasAgent } from "../downloads/Downloads.ts"
 import * as InstallScript from "../downloads/InstallScript.ts"
 import { Limits } from "./conventions/Limits.ts"
 import * as Lists from "./Lists.ts"
+import * as Unpairing from "./Unpairing.ts"
 import * as UserCodes from "./UserCodes.ts"
 
 export const layer = Layer.suspend(() => Layer.mergeAll(layerEdge, layerPerson))
 
-/** What an edge calls, which has nothing yet but a code. */
+/** What an edge calls, which has nothing but a code, or gives up what it has. */
 const layerEdge = HttpApiBuilder.group(
   CloudApi,
   "edgePairing",
@@ -26,6 +27,7 @@ const layerEdge = HttpApiBuilder.group(
     const pairing = yield* Pairing
     const audit = yield* AuditLog
     const limits = yield* Limits
+    const unpair = yield* Unpairing.make
     const { publicUrl, tunnelUrl } = yield* Config
 
     /** The edge has its token: that is never taken back because the log could not be written. */
@@ -101,7 +103,20 @@ const layerEdge = HttpApiBuilder.group(
             (error) => error._tag === "PollRefused" && error.reason !== "authorization_pending"
           )
           return yield* paired(result, request, "by request")
-        }).pipe(Effect.catchTag("PollRefused", UserCodes.refusePoll), Audited.orUnavailable)
+        }).pipe(Effect.catchTag("PollRefused", UserCodes.refusePoll), Audited.orUnavailable),
+
+      unpair: ({ payload: { token }, request }) =>
+        limits
+          .guess(
+            "pairingTry",
+            UserCodes.addressOf(request),
+            unpair(Redacted.make(token), request),
+            ({ _tag }) => _tag === "TokenRejected"
+          )
+          .pipe(
+            Effect.catchTag("TokenRejected", () => Effect.void),
+            Audited.orUnavailable
+          )
     })
   })
 )

@@ -40,7 +40,8 @@ const publicEndpoints = [
   "POST /api/auth/terminal/requests/poll",
   "POST /api/pairing/exchange",
   "POST /api/pairing/requests",
-  "POST /api/pairing/requests/poll"
+  "POST /api/pairing/requests/poll",
+  "POST /api/pairing/unpair"
 ]
 
 /** One character of the signature is another one. */

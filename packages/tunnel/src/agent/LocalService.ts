@@ -17,6 +17,8 @@ export interface LocalServiceOptions {
   readonly services: Services
   /** For the preface to arrive, and then for the local service to take the connection. */
   readonly connectTimeoutMillis: number
+  /** A local service has taken the connection that the stream asked for. */
+  readonly onStream?: (service: string, stream: Duplex) => void
   /** A local service did not take a connection. */
   readonly onRefused?: (service: string, target: ServiceTarget, error: Error) => void
 }
@@ -33,6 +35,7 @@ export const serve = (stream: Duplex, options: LocalServiceOptions): void => {
     if (target === undefined) return decline(stream, "noSuchService", `no service ${JSON.stringify(name)}`)
     connectTarget(stream, target, timeoutMillis, {
       onConnected: (socket) => {
+        options.onStream?.(name, stream)
         stream.write(encodeConnected())
         splice(stream, socket)
       },
@@ -52,7 +55,10 @@ export const serveV1 = (stream: Duplex, options: LocalServiceOptions): void => {
     return
   }
   connectTarget(stream, target, options.connectTimeoutMillis, {
-    onConnected: (socket) => splice(stream, socket),
+    onConnected: (socket) => {
+      options.onStream?.(DEFAULT_SERVICE, stream)
+      splice(stream, socket)
+    },
     onFailed: (error) => {
       options.onRefused?.(DEFAULT_SERVICE, target, error)
       stream.destroy()

@@ -4,11 +4,12 @@ import { AgentTunnel } from "./AgentTunnel.ts"
 import { LocalFailures } from "./LocalFailures.ts"
 import type { ServiceTarget } from "./LocalConnection.ts"
 import type { Services } from "./LocalService.ts"
-import type { OfferedServices } from "@edge-relay/protocol/TunnelProtocol"
+import { OpenStreams } from "./OpenStreams.ts"
 import { outboundProxy, type ProxyEnvironment } from "./OutboundProxy.ts"
 import { defaultReconnect, type Ending, Reconnect, type ReconnectOptions } from "./Reconnect.ts"
 import { StrayData } from "../proxy/StrayData.ts"
-import { type Hello, type ProtocolVersion, TUNNEL_PATH } from "@edge-relay/protocol/TunnelProtocol"
+import { tunnelUrl } from "./TunnelProbe.ts"
+import type { Hello, OfferedServices, ProtocolVersion } from "@edge-relay/protocol/TunnelProtocol"
 
 /**
  * Keeps an edge connected to the cloud: dials, serves the edge's services through the tunnel, and dials again
@@ -20,7 +21,7 @@ export interface TunnelClientOptions {
   readonly url: string
   readonly token: Redacted.Redacted<string>
   readonly services: Services
-  /** What the edge offers from then on, in place of what it did. Streams that are open stay. */
+  /** What the edge offers from then on. Streams to services that are gone, or others now, may go on for `drainMillis`. */
   readonly changes?: Stream.Stream<Services>
   readonly hello?: Omit<Hello, "type" | "services">
   /** PEM of the certificate authorities to trust, in place of the system's. */
@@ -32,7 +33,7 @@ export interface TunnelClientOptions {
   readonly handshakeMillis?: number
   readonly connectTimeoutMillis?: number
   readonly silenceMillis?: number
-  /** When it is interrupted: how long open streams may go on, while no new ones are taken. */
+  /** How long open streams may go on where no new ones are taken: when it is interrupted, or a service is gone. */
   readonly drainMillis?: number
   readonly onStatus?: (status: TunnelStatus) => Effect.Effect<void>
 }
@@ -76,6 +77,7 @@ export const run = Effect.fn("TunnelClient.run")(function* (
   const instanceId = Array.from({ length: 2 }, () => random.nextDoubleUnsafe().toString(36).slice(2)).join("")
   /** The current one, and those whose last streams are finishing. */
   const tunnels = new Set<AgentTunnel>()
+  const open = new OpenStreams()
   let onEmpty = () => {}
   let services = options.services
 
@@ -102,6 +104,7 @@ export const run = Effect.fn("TunnelClient.run")(function* (
         report({ _tag: "connected", protocol })
       },
       onStrayData: (streamId, bytes) => stray.add({ streamId, bytes }),
+      onStream: (service, stream) => open.add(service, stream),
       onRefused: (service, target, error) => failures.add(service, target, error),
       onEnding: (ending) => resume(Effect.succeed(ending)),
       onClosed: () => {
@@ -133,9 +136,16 @@ export const run = Effect.fn("TunnelClient.run")(function* (
   })
   const change = (given: Services) =>
     Effect.sync(() => {
+      const breakOff = open.takeStale(services, given)
       services = given
       for (const tunnel of tunnels) tunnel.announce()
-    })
+      return breakOff
+    }).pipe(
+      // Kept-alive connections would lead to the former local server for as long as they are used.
+      Effect.flatMap((breakOff) =>
+        Effect.forkChild(Effect.andThen(Effect.sleep(options.drainMillis), Effect.sync(breakOff)))
+      )
+    )
   const empty = Effect.callback<void>((resume) => {
     onEmpty = () => resume(Effect.void)
     for (const tunnel of Array.from(tunnels)) tunnel.retire()
@@ -156,12 +166,6 @@ export const run = Effect.fn("TunnelClient.run")(function* (
 
 /** For the cloud to answer our close; a dead connection is not waited for. */
 const CLOSE_MILLIS = 1_000
-
-const tunnelUrl = (base: string): URL => {
-  const url = new URL(base)
-  if (!url.pathname.endsWith(TUNNEL_PATH)) url.pathname = url.pathname.replace(/\/+$/, "") + TUNNEL_PATH
-  return url
-}
 
 const offered = ([name, target]: readonly [string, ServiceTarget]): OfferedServices[number] =>
   "local" in target && target.local !== undefined ? { name, local: target.local } : { name }
