@@ -5,6 +5,7 @@ import { agent, folder } from "@edge-relay/testkit/RelaySystem"
 import { closed, readAll, readExactly } from "@edge-relay/testkit/Streams"
 import { startProxy, type TestProxy } from "@edge-relay/testkit/tunnel/TestTunnelServer"
 import { tokenOf } from "@edge-relay/testkit/TestTokens"
+import * as RequestId from "@edge-relay/server-kit/RequestId"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 
@@ -161,9 +162,12 @@ describe("edge-relay run", () => {
         const { pairAs, program, proxy } = yield* start()
         yield* pairAs(1, { gone: "tcp://127.0.0.1:1" })
         yield* Effect.promise(() => program.printed(/the services were changed/))
-        for (let tries = 0; tries < 5; tries++) yield* Effect.flip(open(proxy, "gone"))
+        for (let tries = 0; tries < 5; tries++)
+          yield* Effect.flip(open(proxy, "gone").pipe(RequestId.during(`asked-${tries}`)))
         yield* Effect.promise(() =>
-          program.printed(/service gone took no connection at 127\.0\.0\.1:1 \(.*ECONNREFUSED/)
+          program.printed(
+            /service gone took no connection at 127\.0\.0\.1:1 \(.*ECONNREFUSED.*requestId=asked-0/
+          )
         )
         assert.strictEqual(program.output.match(/took no connection/g)?.length, 1)
       }),

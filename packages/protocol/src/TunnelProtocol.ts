@@ -59,7 +59,9 @@ export const Hello = Schema.Struct({
   hostname: Schema.optionalKey(ShortText),
   os: Schema.optionalKey(ShortText),
   arch: Schema.optionalKey(ShortText),
-  services: Schema.optionalKey(OfferedServices)
+  services: Schema.optionalKey(OfferedServices),
+  /** It reads a request's id in prefaces. */
+  requestIds: Schema.optionalKey(Schema.Boolean)
 })
 export type Hello = typeof Hello.Type
 
@@ -72,7 +74,9 @@ export const Welcome = Schema.Struct({
   type: Schema.tag("welcome"),
   edgeId: Schema.String,
   heartbeatSeconds: Schema.Finite,
-  maxStreams: Schema.Int
+  maxStreams: Schema.Int,
+  /** Prefaces have a request's id, where they are for one: only where the agent has said that it reads it. */
+  requestIds: Schema.optionalKey(Schema.Boolean)
 })
 export type Welcome = typeof Welcome.Type
 
@@ -88,8 +92,19 @@ export type Drain = typeof Drain.Type
 
 export const DEFAULT_SERVICE = "http"
 
-/** A big-endian 16-bit length and the service's name in UTF-8. */
-export const encodePreface = (service: string): Buffer => PrefixedText.encode(service)
+/** A big-endian 16-bit length and the service's name in UTF-8; where agreed on, a line feed and a request's id. */
+export const encodePreface = (service: string, requestId?: string): Buffer =>
+  PrefixedText.encode(requestId === undefined ? service : `${service}\n${requestId}`)
+
+/** No service has a line feed in its name. */
+export const splitPreface = (
+  text: string
+): { readonly service: string; readonly requestId: string | undefined } => {
+  const at = text.indexOf("\n")
+  return at === -1
+    ? { service: text, requestId: undefined }
+    : { service: text.slice(0, at), requestId: text.slice(at + 1) }
+}
 
 /** The agent's first byte on a data stream. All but `connected` are followed by a reason and a close. */
 export const StatusByte = { connected: 0, refused: 1, unreachable: 2, noSuchService: 3, busy: 4 } as const

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto"
 import type { IncomingMessage } from "node:http"
+import { Context, Effect } from "effect"
 
 /** 1–128 printable ASCII characters without spaces. Two headers of the name arrive joined by ", ": refused. */
 const acceptable = /^[\x21-\x7e]{1,128}$/
@@ -28,3 +29,16 @@ export const assign = (request: IncomingMessage): string => {
 /** The id of a request that `assign` has seen. */
 export const of = (headers: { readonly [name: string]: string | undefined }): string =>
   headers["x-request-id"] ?? ""
+
+/** Of the request that something is done for, where it is for one: it goes along to proxy and agent. */
+export const Current = Context.Reference<string | undefined>("@edge-relay/server-kit/RequestId/Current", {
+  defaultValue: () => undefined
+})
+
+/** Does it for that request, whose id is in each of its log lines. */
+export const during =
+  (requestId: string | undefined) =>
+  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    requestId === undefined
+      ? effect
+      : effect.pipe(Effect.provideService(Current, requestId), Effect.annotateLogs({ requestId }))

@@ -16,6 +16,7 @@ import {
   MAX_MESSAGE
 } from "@edge-relay/protocol/LinkProtocol"
 import * as PrefixedText from "@edge-relay/protocol/PrefixedText"
+import * as RequestId from "@edge-relay/server-kit/RequestId"
 import * as Tracing from "@edge-relay/server-kit/Tracing"
 import { TunnelServer } from "@edge-relay/tunnel/proxy/TunnelServer"
 import { splice } from "@edge-relay/tunnel/Splice"
@@ -80,10 +81,18 @@ const makeOpen = Effect.fnUntraced(function* (
   open: (edgeId: Dial["edgeId"], service: string) => Effect.Effect<EdgeStream, DialError>
 ) {
   const tracer = yield* Tracing.tracer
-  return ({ edgeId, service, traceparent }: Dial): Effect.Effect<EdgeStream, EdgeDialReason> => {
+  return ({ edgeId, requestId, service, traceparent }: Dial): Effect.Effect<EdgeStream, EdgeDialReason> => {
     const opening = Effect.catch(open(edgeId, service), ({ reason }) =>
       // Only a dialler of other machines' tunnels says that a proxy is unavailable.
       reason._tag === "ProxyUnavailable" ? Effect.die(reason) : Effect.fail(reason)
+    ).pipe(
+      Effect.tapError(({ _tag, message }) =>
+        // Whoever is away is asked for often.
+        (_tag === "EdgeOffline" ? Effect.logDebug : Effect.logInfo)("a stream was not opened").pipe(
+          Effect.annotateLogs({ edgeId, service, reason: message })
+        )
+      ),
+      RequestId.during(requestId)
     )
     return tracer === undefined
       ? opening

@@ -159,12 +159,16 @@ export class Exchange implements ConnectionSink {
   }
 
   #dial(): void {
-    const giveUp = this.#pool.dial((result) => {
-      this.#giveUpDialing = undefined
-      if (result instanceof EdgeConnection) return this.#guarded(() => this.#send(result))
-      if (result._tag === "Died") return this.#died(result.cause)
-      this.fail(GatewayProblem.ofDialFailure(result))
-    }, this.forwarding.span)
+    const giveUp = this.#pool.dial(
+      (result) => {
+        this.#giveUpDialing = undefined
+        if (result instanceof EdgeConnection) return this.#guarded(() => this.#send(result))
+        if (result._tag === "Died") return this.#died(result.cause)
+        this.fail(GatewayProblem.ofDialFailure(result))
+      },
+      this.forwarding.span,
+      this.forwarding.requestId
+    )
     if (this.#connection === undefined && !this.#ended) this.#giveUpDialing = giveUp
   }
 

@@ -1,3 +1,4 @@
+import * as RequestId from "@edge-relay/server-kit/RequestId"
 import * as Problem from "@edge-relay/domain/api/Problem"
 import { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 import { TunnelDialer } from "@edge-relay/tunnel/link/TunnelDialer"
@@ -43,8 +44,13 @@ export const make = Effect.fnUntraced(function* (options: ForwarderOptions) {
   const pools = new Map<string, Map<string, EdgePool>>()
   const live = new LiveExchanges((caller, onEnded) => auth.watch(caller, onEnded))
 
-  const dial = (edgeId: EdgeId, service: string, span: Tracer.Span | undefined) => {
-    const opening = dialer.open(edgeId, service)
+  const dial = (
+    edgeId: EdgeId,
+    service: string,
+    span: Tracer.Span | undefined,
+    requestId: string | undefined
+  ) => {
+    const opening = dialer.open(edgeId, service).pipe(RequestId.during(requestId))
     return fork(span === undefined ? opening : Effect.withParentSpan(opening, span, withoutStack))
   }
 
@@ -54,7 +60,7 @@ export const make = Effect.fnUntraced(function* (options: ForwarderOptions) {
     if (known !== undefined || !isEdgeId(edgeId)) return known
     const services = ofEdge ?? new Map<string, EdgePool>()
     const pool = new EdgePool(edgeId, {
-      dial: (id, span) => dial(id, service, span),
+      dial: (id, span, requestId) => dial(id, service, span, requestId),
       maxStreams: maxStreamsPerEdge,
       now,
       onEmpty: () => {

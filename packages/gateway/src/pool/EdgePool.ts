@@ -14,7 +14,11 @@ export type DialFailure =
 
 export interface PoolOptions {
   /** Begins to open a stream to the edge, for the request whose span that is. */
-  readonly dial: (edgeId: EdgeId, span: Tracer.Span | undefined) => Fiber.Fiber<EdgeStream, DialError>
+  readonly dial: (
+    edgeId: EdgeId,
+    span: Tracer.Span | undefined,
+    requestId: string | undefined
+  ) => Fiber.Fiber<EdgeStream, DialError>
   readonly maxStreams: number
   /** Milliseconds since 1970. */
   readonly now: () => number
@@ -72,7 +76,11 @@ export class EdgePool implements ConnectionOwner {
   }
 
   /** Opens a stream. Answers how to give up; `done` is not called after that. */
-  dial(done: (result: EdgeConnection | DialFailure) => void, span?: Tracer.Span): () => void {
+  dial(
+    done: (result: EdgeConnection | DialFailure) => void,
+    span?: Tracer.Span,
+    requestId?: string
+  ): () => void {
     if (this.size >= this.#options.maxStreams && !this.#closeOneIdle()) {
       done(new EdgeBusy({ edgeId: this.edgeId, detail: `${this.#options.maxStreams} streams are open` }))
       return () => undefined
@@ -80,7 +88,7 @@ export class EdgePool implements ConnectionOwner {
     let wanted = true
     this.#dialing++
     const before = this.#retirements
-    const fiber = this.#options.dial(this.edgeId, span)
+    const fiber = this.#options.dial(this.edgeId, span, requestId)
     fiber.addObserver((exit) => {
       this.#dialing--
       const result = this.#dialed(exit)

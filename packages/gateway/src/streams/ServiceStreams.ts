@@ -1,3 +1,4 @@
+import * as RequestId from "@edge-relay/server-kit/RequestId"
 import * as Problem from "@edge-relay/domain/api/Problem"
 import { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 import { STREAM_UPGRADE } from "@edge-relay/protocol/ServiceStream"
@@ -101,7 +102,7 @@ export const make = Effect.gen(function* () {
     if (!isEdgeId(route.edgeId)) return refuse(new Problem.EdgeNotFound({}))
     if (!isService(service)) return refuse(new Problem.NotFound({ detail: "No service is called that." }))
     const startedAt = now()
-    const fiber = fork(dialer.open(route.edgeId, service))
+    const fiber = fork(dialer.open(route.edgeId, service).pipe(RequestId.during(requestId)))
     const giveUp = () => fiber.interruptUnsafe()
     response.once("close", giveUp)
     fiber.addObserver((exit) => {

@@ -20,7 +20,8 @@ export class LocalFailures {
     this.#options = options
   }
 
-  add(service: string, target: ServiceTarget, error: Error): void {
+  /** `requestId`: of the request that it happened to, where the cloud has said it. */
+  add(service: string, target: ServiceTarget, error: Error, requestId?: string): void {
     const now = this.#options.now()
     const told = this.#told.get(service) ?? { at: Number.NEGATIVE_INFINITY, times: 0 }
     this.#told.set(service, told)
@@ -30,9 +31,10 @@ export class LocalFailures {
     const times = told.times === 1 ? "" : `, ${told.times} times since the last such line`
     told.at = now
     told.times = 0
-    this.#options.run(
-      Effect.logWarning(`service ${service} took no connection at ${where} (${reason(error)})${times}`)
+    const log = Effect.logWarning(
+      `service ${service} took no connection at ${where} (${reason(error)})${times}`
     )
+    this.#options.run(requestId === undefined ? log : Effect.annotateLogs(log, { requestId }))
   }
 }
 

@@ -7,7 +7,8 @@ import {
   DEFAULT_SERVICE,
   encodeConnected,
   encodeRefusal,
-  type Refusal
+  type Refusal,
+  splitPreface
 } from "@edge-relay/protocol/TunnelProtocol"
 
 /** The services of this edge by name. */
@@ -20,17 +21,26 @@ export interface LocalServiceOptions {
   /** A local service has taken the connection that the stream asked for. */
   readonly onStream?: (service: string, stream: Duplex) => void
   /** A local service did not take a connection. */
-  readonly onRefused?: (service: string, target: ServiceTarget, error: Error) => void
+  readonly onRefused?: (
+    service: string,
+    target: ServiceTarget,
+    error: Error,
+    requestId: string | undefined
+  ) => void
 }
 
 /** A v2 data stream, on the edge's side: reads which service is wanted, connects it, says how that went. */
 export const serve = (stream: Duplex, options: LocalServiceOptions): void => {
   const { connectTimeoutMillis: timeoutMillis } = options
-  PrefixedText.read(stream, { maxBytes: MAX_NAME, timeoutMillis }, (name, failure) => {
+  PrefixedText.read(stream, { maxBytes: MAX_PREFACE, timeoutMillis }, (text, failure) => {
     if (failure === "too_long") {
       return decline(stream, "noSuchService", `a service's name has at most ${MAX_NAME} bytes`)
     }
-    if (name === undefined) return void stream.destroy()
+    if (text === undefined) return void stream.destroy()
+    const { requestId, service: name } = splitPreface(text)
+    if (Buffer.byteLength(name) > MAX_NAME) {
+      return decline(stream, "noSuchService", `a service's name has at most ${MAX_NAME} bytes`)
+    }
     const target = options.services.get(name)
     if (target === undefined) return decline(stream, "noSuchService", `no service ${JSON.stringify(name)}`)
     connectTarget(stream, target, timeoutMillis, {
@@ -40,7 +50,7 @@ export const serve = (stream: Duplex, options: LocalServiceOptions): void => {
         splice(stream, socket)
       },
       onFailed: (error) => {
-        options.onRefused?.(name, target, error)
+        options.onRefused?.(name, target, error, requestId)
         decline(stream, refusalOf(error), error.message)
       }
     })
@@ -60,7 +70,7 @@ export const serveV1 = (stream: Duplex, options: LocalServiceOptions): void => {
       splice(stream, socket)
     },
     onFailed: (error) => {
-      options.onRefused?.(DEFAULT_SERVICE, target, error)
+      options.onRefused?.(DEFAULT_SERVICE, target, error, undefined)
       stream.destroy()
     }
   })
@@ -68,6 +78,8 @@ export const serveV1 = (stream: Duplex, options: LocalServiceOptions): void => {
 
 /** Of a service's name in UTF-8. A longer one is none of ours, and is not waited for. */
 const MAX_NAME = 255
+/** With a request's id, which has 128 at most, behind it. */
+const MAX_PREFACE = MAX_NAME + 1 + 128
 
 const connectTarget = (
   stream: Duplex,

@@ -90,7 +90,7 @@ export const run = Effect.fn("TunnelClient.run")(function* (
         return services
       },
       get hello() {
-        return { instanceId, ...options.hello, services: Array.from(services, offered) }
+        return { instanceId, ...options.hello, requestIds: true, services: Array.from(services, offered) }
       },
       ca: options.ca,
       httpAgent: outboundProxy(url, options.environment),
@@ -105,7 +105,7 @@ export const run = Effect.fn("TunnelClient.run")(function* (
       },
       onStrayData: (streamId, bytes) => stray.add({ streamId, bytes }),
       onStream: (service, stream) => open.add(service, stream),
-      onRefused: (service, target, error) => failures.add(service, target, error),
+      onRefused: (service, target, error, requestId) => failures.add(service, target, error, requestId),
       onEnding: (ending) => resume(Effect.succeed(ending)),
       onClosed: () => {
         tunnels.delete(tunnel)

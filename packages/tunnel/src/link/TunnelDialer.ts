@@ -9,6 +9,7 @@ import {
 import type { Dial } from "@edge-relay/protocol/LinkProtocol"
 import { ProxyLink } from "./ProxyLink.ts"
 import { SessionDirectory } from "../directory/SessionDirectory.ts"
+import * as RequestId from "@edge-relay/server-kit/RequestId"
 import * as Tracing from "@edge-relay/server-kit/Tracing"
 
 /**
@@ -64,7 +65,13 @@ const makeRemote = Effect.fnUntraced(function* ({
     open: Effect.fn("TunnelDialer.open", { kind: "client" })(function* (edgeId, service) {
       const traceparent = yield* Tracing.traceparent
       const proxyUrl = yield* locate(edgeId)
-      const dial: Dial = { edgeId, service, ...(traceparent === undefined ? {} : { traceparent }) }
+      const requestId = yield* RequestId.Current
+      const dial: Dial = {
+        edgeId,
+        service,
+        ...(requestId === undefined ? {} : { requestId }),
+        ...(traceparent === undefined ? {} : { traceparent })
+      }
       const open = (proxyUrl: string) => linkTo(proxyUrl).open(dial)
       return yield* open(proxyUrl).pipe(
         Effect.catchIf(mayHaveMoved, (error) =>

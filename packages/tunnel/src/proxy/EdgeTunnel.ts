@@ -4,6 +4,7 @@ import type { CloseReason, SessionSummary, TunnelHandle } from "@edge-relay/doma
 import type { EdgeId } from "@edge-relay/domain/ids/EdgeId"
 import type { TokenId } from "@edge-relay/domain/ids/TokenId"
 import type { AuthenticatedToken } from "@edge-relay/domain/tunnels/SessionTokens"
+import * as RequestId from "@edge-relay/server-kit/RequestId"
 import { ControlChannel } from "../ControlChannel.ts"
 import { defaultServices, offeredBy } from "./Offered.ts"
 import { requestService } from "./ServiceRequest.ts"
@@ -68,6 +69,7 @@ export class EdgeTunnel implements TunnelHandle, Beating {
   #control: ControlChannel | undefined
   /** Of the agent's hello, what the summary shows: the rest of it is not kept. */
   #hasSaidHello = false
+  #readsRequestIds = false
   #agent: string | null = null
   #hostname: string | null = null
   #instanceId: string | undefined
@@ -168,7 +170,8 @@ export class EdgeTunnel implements TunnelHandle, Beating {
 
   /** Tells the agent that it is registered. Only v2 has a way to. */
   welcome(message: Omit<Welcome, "type">): void {
-    this.#control?.send({ type: "welcome", ...message })
+    const requestIds = this.#readsRequestIds ? { requestIds: true } : {}
+    this.#control?.send({ type: "welcome", ...message, ...requestIds })
   }
 
   /** Asks the agent to connect anew; streams go on until {@link close}. */
@@ -186,7 +189,7 @@ export class EdgeTunnel implements TunnelHandle, Beating {
   open(service: string): Effect.Effect<EdgeStream, DialError> {
     const { protocol } = this.#peer
     const { edgeId } = this.#peer.token
-    return Effect.suspend((): Effect.Effect<EdgeStream, DialError> => {
+    return Effect.flatMap(RequestId.Current, (requestId): Effect.Effect<EdgeStream, DialError> => {
       if (protocol === "v1" && service !== DEFAULT_SERVICE) {
         const detail = "a first-generation agent has its http service only"
         return dialError(new EdgeRefused({ edgeId, service, refusal: "noSuchService", detail }))
@@ -203,6 +206,7 @@ export class EdgeTunnel implements TunnelHandle, Beating {
       return requestService(stream, {
         edgeId,
         service,
+        requestId: this.#readsRequestIds ? requestId : undefined,
         timeoutMillis: this.#options.statusTimeoutMillis
       }).pipe(Effect.map((ready: Duplex) => ({ stream: ready, protocol })))
     })
@@ -229,8 +233,9 @@ export class EdgeTunnel implements TunnelHandle, Beating {
     if (message["type"] !== "hello" || this.#hasSaidHello) return
     const hello = decodeHello(message)
     if (Option.isNone(hello)) return this.#protocolError("malformed hello")
-    const { agent, hostname, instanceId, services } = hello.value
+    const { agent, hostname, instanceId, requestIds, services } = hello.value
     this.#hasSaidHello = true
+    this.#readsRequestIds = requestIds === true
     this.#agent = agent ?? null
     this.#hostname = hostname ?? null
     this.#instanceId = instanceId

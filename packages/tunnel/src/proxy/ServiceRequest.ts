@@ -18,6 +18,8 @@ import {
 export interface ServiceRequest {
   readonly edgeId: EdgeId
   readonly service: string
+  /** For an agent that reads it. */
+  readonly requestId: string | undefined
   readonly timeoutMillis: number
 }
 
@@ -27,7 +29,7 @@ export interface ServiceRequest {
  */
 export const requestService = (stream: Duplex, request: ServiceRequest): Effect.Effect<Duplex, DialError> =>
   Effect.callback((resume) => {
-    const { edgeId, service } = request
+    const { edgeId, requestId, service } = request
     let head: Buffer | null = null
 
     const settle = (result: Effect.Effect<Duplex, DialError>) => {
@@ -58,7 +60,7 @@ export const requestService = (stream: Duplex, request: ServiceRequest): Effect.
     stream.on("readable", onReadable)
     stream.on("end", onClose)
     stream.on("close", onClose)
-    stream.write(encodePreface(service))
+    stream.write(encodePreface(service, requestId))
     return Effect.sync(() => {
       clearTimeout(timer)
       stream.destroy()
