@@ -74,6 +74,21 @@ layer(TestApi.layer({ EDGE_DOMAIN: domain }), { excludeTestServices: true })(
       })
     )
 
+    it.effect("is none for a HEAD, which gives nobody a ticket", () =>
+      Effect.gen(function* () {
+        const { cookie, host, url } = yield* setUp
+        const query = new URLSearchParams({ host, attempt: "aaaaaaaa", challenge })
+        const answer = yield* ask(`${url}/api/auth/edge?${query.toString()}`, {
+          method: "HEAD",
+          cookie,
+          headers: browser
+        })
+        assert.strictEqual(answer.status, 405)
+        assert.strictEqual(answer.headers["allow"], "GET")
+        assert.isUndefined(answer.headers.location)
+      })
+    )
+
     it.effect(
       "leads others to sign in first, and from there on by a page: a form's policy may know no edge",
       () =>
