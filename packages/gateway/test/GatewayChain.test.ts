@@ -124,6 +124,35 @@ describe("Gateway, through proxy and agent", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live(
+    "loses no answer that only the end of its connection delimits, which comes before the body is read",
+    () =>
+      Effect.gen(function* () {
+        const port = yield* rawOrigin((socket) => {
+          socket.once("data", () => {
+            socket.pause()
+            socket.end("HTTP/1.0 401 Unauthorized\r\n\r\nsign in", () => socket.destroy())
+          })
+        })
+        yield* chain(port, (gateway, path) =>
+          Effect.gen(function* () {
+            const body = Buffer.alloc(200_000)
+            for (let count = 0; count < 50; count++) {
+              const answer = yield* ask(gateway, `${path}/`, {
+                method: "POST",
+                headers: ["Content-Length", String(body.length)],
+                body
+              })
+              assert.deepStrictEqual(
+                [answer.status, answer.body.toString(), answer.broken],
+                [401, "sign in", false]
+              )
+            }
+          })
+        )
+      }).pipe(Effect.scoped)
+  )
+
   it.live("carries WebSockets and their close codes", () =>
     Effect.gen(function* () {
       const port = yield* httpOrigin(
