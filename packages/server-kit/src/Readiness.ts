@@ -38,7 +38,12 @@ export class Readiness extends Context.Service<
       const checks = yield* Ref.make<ReadonlyArray<Check>>([])
       const draining = yield* Ref.make(false)
       const add = (name: string, ready: Ready, isShared: boolean) =>
-        Ref.update(checks, (all) => [...all, { name, ready, isShared, wasFound: false }])
+        // By name: the parts of a server are built in no order.
+        Ref.update(checks, (all) =>
+          [...all, { name, ready, isShared, wasFound: false }].sort((one, other) =>
+            one.name < other.name ? -1 : 1
+          )
+        )
       const lacks = Effect.gen(function* () {
         const stopping = (yield* Ref.get(draining)) ? [{ name: "server", reason: "is shutting down" }] : []
         const all = yield* Ref.get(checks)
