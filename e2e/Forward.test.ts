@@ -79,8 +79,10 @@ const writeRandom = async (file: string) => {
   await pipeline(parts, createWriteStream(file))
 }
 
+// One story: what it ends with takes the edge away.
 describe.skipIf(!Ssh.isInstalled || !Postgres.isInstalled)(
   "from a terminal (needs sshd, ssh, scp, rsync, psql)",
+  { shuffle: false },
   () => {
     let system: Awaited<ReturnType<typeof start>>
     let token: { readonly id: string; readonly token: string }

@@ -22,11 +22,12 @@ const database = Layer.unwrap(
 )
 
 describe.skipIf(!isInstalled)("Postgres (needs initdb and postgres)", () => {
-  layer(SqlStorage.layer.pipe(Layer.provideMerge(database), Layer.provideMerge(crypto)), {
-    timeout: "60 seconds"
-  })((it) => {
-    StorageContract.suite("Postgres", it)
+  const storage = SqlStorage.layer.pipe(Layer.provideMerge(database), Layer.provideMerge(crypto))
 
+  layer(storage, { timeout: "60 seconds" })((it) => StorageContract.suite("Postgres", it))
+
+  // A Postgres of its own: its rows would be in the way of other tests.
+  layer(Layer.fresh(storage), { timeout: "60 seconds" })((it) => {
     it.effect("walks a tenant's edges by an index, in their order, among 30,000", () =>
       Effect.gen(function* () {
         const { sql } = yield* Database
