@@ -1,11 +1,11 @@
 import * as Problem from "@edge-relay/domain/api/Problem"
 import { isSafeMethod } from "@edge-relay/domain/api/SafeMethod"
-import type { Caller } from "../access/Caller.ts"
 import type { LocalServer } from "@edge-relay/domain/tunnels/LocalServer"
 import { reset } from "@edge-relay/tunnel/Splice"
-import { Cause, type Tracer } from "effect"
-import type { IncomingMessage, ServerResponse } from "node:http"
+import { Cause } from "effect"
 import type { Duplex } from "node:stream"
+import { Answer } from "./Answer.ts"
+import type { Forwarding } from "./Forwarding.ts"
 import { discardBody } from "../http/DiscardBody.ts"
 import { type Broken, type ConnectionSink, EdgeConnection } from "../pool/EdgeConnection.ts"
 import type { EdgePool } from "../pool/EdgePool.ts"
@@ -13,10 +13,8 @@ import * as GatewayProblem from "../GatewayProblem.ts"
 import * as EdgesOwn from "../http/EdgesOwn.ts"
 import * as LocalHost from "../http/LocalHost.ts"
 import type { Place } from "../http/Place.ts"
-import type { OwnHost } from "../hosts/HostRoute.ts"
 import { Patience, type PatienceLimits, type Turn } from "./Patience.ts"
 import { withoutStrayLocation } from "./Redirect.ts"
-import type { RequestHead } from "../http/RequestHead.ts"
 import { MalformedResponse } from "../http/MalformedResponse.ts"
 import type { ResponseHead } from "../http/ResponseHead.ts"
 
@@ -25,49 +23,12 @@ import type { ResponseHead } from "../http/ResponseHead.ts"
  * a problem of ours where no byte of an answer had gone out, or with a broken connection where one had.
  */
 
-export interface Forwarding {
-  readonly request: IncomingMessage
-  readonly response: ServerResponse
-  readonly head: RequestHead
-  readonly edgeId: string
-  readonly target: string
-  /** For the record: without its query, which may hold secrets. */
-  readonly path: string
-  /** Undefined for a preflight, which carries no credentials (Fetch standard §3.3.3). */
-  readonly caller: Caller | undefined
-  /** The service of the edge; its default one where that is left out. */
-  readonly service?: string
-  /** The edge's own host; undefined on our origin. */
-  readonly own: OwnHost | undefined
-  /** A browser will show the answer as a page. */
-  readonly isNavigation: boolean
-  /** The `Set-Cookie` value for the browser, where its cookie has grown old. The only one that an answer has. */
-  readonly renewedCookie: string | undefined
-  readonly requestId: string
-  /** What the edge is told beside the browser's own headers, each line with its CRLF. */
-  readonly added: string
-  /** The browser waits for the edge's word before it sends its body. */
-  readonly expectsContinue: boolean
-  /** Undefined where requests are not traced. */
-  readonly span: Tracer.Span | undefined
-  /** An upgrade: how to go on when the edge agrees. */
-  readonly onSwitch?: (
-    exchange: Exchange,
-    head: ResponseHead,
-    stream: Duplex,
-    behind: Buffer | undefined
-  ) => void
-}
-
 export interface ExchangeOwner extends PatienceLimits {
   readonly now: () => number
   readonly onEnded: (exchange: Exchange) => void
   /** A bug of ours, here or in the opening of a stream. */
   readonly onDefect: (exchange: Exchange, cause: Cause.Cause<unknown>) => void
 }
-
-/** Below it a body is written together with its head, as one string: one write, no gathering. */
-const joinBytes = 16 * 1024
 
 /**
  * What a page from an edge may not do is be us: it runs on an origin of its own, which nobody else has. Caches that
@@ -113,13 +74,8 @@ export class Exchange implements ConnectionSink {
   #continued = false
   #sent = false
   #ended = false
-  #answerEnded = false
   #retried = false
-  /** The length of the answer's body; -1 where that is not known. */
-  #whole = -1
-  /** Waits for the first of the body, to go out with it. Until then a problem can take its place. */
-  #heldHead: { readonly head: ResponseHead; readonly headers: Array<string> } | undefined
-  #isEventStream = false
+  readonly #answer: Answer
   #switchHead: ResponseHead | undefined
   #switched: Duplex | undefined
 
@@ -132,6 +88,7 @@ export class Exchange implements ConnectionSink {
     this.#pool = pool
     this.#owner = owner
     this.#repeatable = forwarding.head.body === "none" && isSafeMethod(this.method)
+    this.#answer = new Answer(forwarding.response)
     this.startedAt = owner.now()
     this.#patience = new Patience(owner, this.startedAt)
   }
@@ -193,13 +150,13 @@ export class Exchange implements ConnectionSink {
     const { request } = this.forwarding
     this.#patience.moved(this.#owner.now())
     request.on("data", (chunk: Buffer) => {
-      if (this.#answerEnded || this.#ended) return
+      if (this.#answer.hasEnded || this.#ended) return
       this.bytesOut += chunk.length
       this.#patience.sent(this.#owner.now())
       if (!(chunked ? connection.writeChunk(chunk) : connection.write(chunk))) request.pause()
     })
     request.once("end", () => {
-      if (this.#answerEnded || this.#ended) return
+      if (this.#answer.hasEnded || this.#ended) return
       if (chunked) connection.writeLastChunk()
       this.#sent = true
       this.#patience.sent(this.#owner.now())
@@ -248,48 +205,26 @@ export class Exchange implements ConnectionSink {
         : EdgesOwn.atHost(head.headers, own.origin, this.#local?.origin)
     headers.push(...addedToAnswers[this.place], requestId)
     if (renewedCookie !== undefined) headers.push("Set-Cookie", renewedCookie)
-    this.#isEventStream = isEventStream(head)
-    this.#whole = typeof head.body === "number" ? head.body : -1
-    this.#heldHead = { head, headers }
-  }
-
-  /** Whether it was still held. */
-  #writeHead(): boolean {
-    if (this.#heldHead === undefined) return false
-    const { head, headers } = this.#heldHead
-    this.#heldHead = undefined
-    this.forwarding.response.writeHead(head.status, head.message, headers)
-    return true
+    this.#answer.hold(head, headers)
   }
 
   readonly onBody = (part: Buffer): void => {
-    const { response } = this.forwarding
-    const isWhole = this.#writeHead() && part.length === this.#whole
     this.bytesIn += part.length
     if (!this.#sent) this.#patience.moved(this.#owner.now())
-    if (isWhole && part.length <= joinBytes) {
-      this.#answerEnded = true
-      response.end(part.toString("latin1"), "latin1")
-    } else if (!response.write(part)) {
-      this.#connection?.pause()
-      response.once("drain", this.#onBrowserDrain)
-    }
+    if (this.#answer.write(part)) return
+    this.#connection?.pause()
+    this.forwarding.response.once("drain", this.#onBrowserDrain)
   }
 
   readonly #onBrowserDrain = (): void => this.#connection?.resume()
 
   onFlush(): void {
-    // Nothing of the body has come yet: the head does not wait for it.
-    if (this.#writeHead()) this.forwarding.response.flushHeaders()
+    this.#answer.flush()
   }
 
   onEnd(): void {
     this.#connection = undefined
-    if (!this.#answerEnded) {
-      this.#answerEnded = true
-      this.#writeHead()
-      this.forwarding.response.end()
-    }
+    this.#answer.end()
     this.#end()
   }
 
@@ -308,7 +243,7 @@ export class Exchange implements ConnectionSink {
       return this.#dial()
     }
     // It has no end of its own: who reads it drops what was cut and comes back (HTML, "Server-sent events").
-    if (this.#isEventStream && this.forwarding.response.headersSent) return this.onEnd()
+    if (this.#answer.isEventStream && this.forwarding.response.headersSent) return this.onEnd()
     this.fail(new Problem.EdgeReset({ detail: `The edge broke off before it had answered: ${detail}.` }))
   }
 
@@ -388,16 +323,6 @@ export class Exchange implements ConnectionSink {
 
 const isOneWay = (stream: Duplex): boolean =>
   stream.writableNeedDrain || stream.writableEnded || stream.readableEnded
-
-/** Whose end is not told by a length. */
-const isEventStream = ({ body, headers }: ResponseHead): boolean =>
-  typeof body !== "number" &&
-  headers.some(
-    (name, at) =>
-      at % 2 === 0 &&
-      name.toLowerCase() === "content-type" &&
-      /^text\/event-stream\b/i.test(headers[at + 1] ?? "")
-  )
 
 const isOffered = (chosen = "", offered = ""): boolean => {
   const names = protocols(offered)

@@ -2,7 +2,7 @@ import { splice } from "@edge-relay/tunnel/Splice"
 import { type IncomingMessage, ServerResponse } from "node:http"
 import { Socket } from "node:net"
 import type { Duplex } from "node:stream"
-import type { Exchange } from "./Exchange.ts"
+import type { Switched } from "./Forwarding.ts"
 import type { ResponseHead } from "../http/ResponseHead.ts"
 
 /**
@@ -63,7 +63,7 @@ export class UpgradedConnection {
 
   /** The edge has agreed: from here on it is a byte pipe until either side closes it. */
   readonly switch = (
-    exchange: Exchange,
+    exchange: Switched,
     head: ResponseHead,
     stream: Duplex,
     behind: Buffer | undefined
