@@ -32,7 +32,7 @@ layer(TestApi.layer({ TRUSTED_PROXIES: "127.0.0.1" }), { excludeTestServices: tr
         const { cookie, tenantId, session } = yield* api.signIn("approves")
         const client = yield* clientOf(cookie)
         const { terminal } = yield* clientOf()
-        const begun = yield* terminal.begin({ payload: { hostname: "laptop" } })
+        const begun = yield* terminal.begin({ payload: { hostname: "l\u0430ptop" } })
         const { userCode } = begun
         assert.strictEqual(
           begun.verificationUriComplete,
@@ -41,7 +41,10 @@ layer(TestApi.layer({ TRUSTED_PROXIES: "127.0.0.1" }), { excludeTestServices: tr
         const poll = terminal.poll({ payload: { deviceCode: begun.deviceCode } })
         assert.instanceOf(yield* Effect.flip(poll), AuthorizationPending)
         const asked = yield* client.terminalDecisions.get({ params: { userCode } })
-        assert.deepStrictEqual([asked.hostname, asked.userCode], ["laptop", userCode])
+        assert.deepStrictEqual([asked.hostname, asked.userCode], ["l\u0430ptop", userCode])
+        // What looks like another name is told as what it is, as for a machine that asks to be paired.
+        assert.strictEqual(asked.shown.hostname, "l\u0430[U+0430]ptop")
+        assert.isAtLeast(asked.ageSeconds, 0)
         yield* client.terminalDecisions.approve({ params: { userCode } })
         const { accessToken, expiresIn } = yield* poll
         assert.isAtMost(expiresIn, 3600)

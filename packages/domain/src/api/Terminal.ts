@@ -59,10 +59,13 @@ export class TerminalApi extends HttpApiGroup.make("terminal")
     })
   ) {}
 
+/** As `PairingRequest` has them: `address` and `ageSeconds` are ours, and looked at first; the name is its own. */
 export const TerminalRequestView = Schema.Struct({
   userCode: Schema.String,
-  hostname: Schema.String,
   address: Schema.NullOr(Schema.String),
+  ageSeconds: Schema.Int,
+  hostname: Schema.String,
+  shown: Schema.Struct({ hostname: Schema.String }),
   createdAt: Timestamp,
   expiresAt: Timestamp
 }).annotate({ identifier: "TerminalRequest" })

@@ -3,9 +3,9 @@ import { InvalidCode, NotFound } from "@edge-relay/domain/api/Problem"
 import { AuditLog } from "@edge-relay/domain/audit/AuditLog"
 import { CurrentUser } from "@edge-relay/domain/sign-in/CurrentUser"
 import { type Paired, Pairing } from "@edge-relay/domain/pairing/Pairing"
+import * as MachineRequests from "./MachineRequests.ts"
 import { shownName } from "@edge-relay/domain/pairing/ShownName"
-import * as UserCode from "@edge-relay/domain/pairing/UserCode"
-import { DateTime, Effect, Layer, Option, Redacted } from "effect"
+import { Effect, Layer, Option, Redacted } from "effect"
 import type { HttpServerRequest } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import * as Audited from "./Audited.ts"
@@ -187,13 +187,10 @@ const layerPerson = HttpApiBuilder.group(
 
       getRequest: ({ params: { userCode } }) =>
         Effect.gen(function* () {
-          const typed = Redacted.make(userCode)
-          const { id: _, ...request } = yield* withUserCode(pairing.request(typed))
-          const code = Option.match(UserCode.parse(typed), { onNone: () => userCode, onSome: Redacted.value })
-          const age = (yield* DateTime.now).epochMilliseconds - request.createdAt.epochMilliseconds
-          const { hostname, name } = request
-          const shown = { hostname: shownName(hostname), name: name === null ? null : shownName(name) }
-          return { userCode: code, ageSeconds: Math.max(0, Math.floor(age / 1000)), shown, ...request }
+          const { id: _, ...request } = yield* withUserCode(pairing.request(Redacted.make(userCode)))
+          const { shown, ...seen } = yield* MachineRequests.seen(userCode, request)
+          const name = request.name === null ? null : shownName(request.name)
+          return { ...request, ...seen, shown: { ...shown, name } }
         }).pipe(
           Effect.catchTag("CodeNotOpen", () => Effect.fail(noSuchRequest)),
           Audited.orUnavailable

@@ -1,3 +1,4 @@
+import * as MachineRequests from "./MachineRequests.ts"
 import {
   type AccessToken,
   AccessTokens,
@@ -6,7 +7,6 @@ import {
 import { CloudApi } from "@edge-relay/domain/api/CloudApi"
 import { InvalidGrant, NotFound } from "@edge-relay/domain/api/Problem"
 import { AuditLog } from "@edge-relay/domain/audit/AuditLog"
-import * as UserCode from "@edge-relay/domain/pairing/UserCode"
 import { CurrentUser } from "@edge-relay/domain/sign-in/CurrentUser"
 import { TerminalSignIn } from "@edge-relay/domain/sign-in/TerminalSignIn"
 import { Clock, Effect, Layer, Option, Redacted } from "effect"
@@ -138,10 +138,8 @@ const layerPerson = HttpApiBuilder.group(
     return handlers.handleAll({
       get: ({ params: { userCode } }) =>
         Effect.gen(function* () {
-          const typed = Redacted.make(userCode)
-          const { id: _, ...request } = yield* withUserCode(signIn.request(typed))
-          const code = Option.match(UserCode.parse(typed), { onNone: () => userCode, onSome: Redacted.value })
-          return { userCode: code, ...request }
+          const { id: _, ...request } = yield* withUserCode(signIn.request(Redacted.make(userCode)))
+          return { ...request, ...(yield* MachineRequests.seen(userCode, request)) }
         }).pipe(
           Effect.catchTag("CodeNotOpen", () => Effect.fail(noSuchRequest)),
           Audited.orUnavailable
